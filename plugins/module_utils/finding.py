@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a detector says: one finding per check and resource.
+
+A finding names the check and the resource and carries the evidence. Titles, severities and
+fixes are the controller's catalogue's; a detector sets ``severity`` or ``risk`` only where the
+single case differs from the catalogue's default.
+"""
+
+from __future__ import annotations
+
+STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
+
+
+def finding(check, resource, status, effective=None, persistent=None, observed=None, reason="",
+            severity=None, level=None, risk=None, references=(), affects=()):
+    """Return one finding as a plain dict.
+
+    :param check: the check's id, ``class.condition``.
+    :param resource: what the finding is about, the same words at every audit of the same thing.
+    :param effective: evidence of what runs now. A plain dict, never a secret in it.
+    :param persistent: evidence of what will hold after a reboot (files, enablement).
+    :param observed: evidence from probing.
+    :param reason: why, in one plain English sentence; required of ``unknown``.
+    :param affects: whom the fix would disturb, one line each (connected clients, containers ...).
+    """
+    if status not in STATUSES:
+        raise ValueError("no such status: %s" % status)
+    if status == "unknown" and not reason:
+        raise ValueError("%s: an unknown needs its reason" % check)
+    evidence = {}
+    for name, part in (("effective", effective), ("persistent", persistent), ("observed", observed)):
+        if part is not None:
+            evidence[name] = part
+    made = {
+        "check": check,
+        "class": check.split(".", 1)[0],
+        "status": status,
+        "resource": resource,
+        "evidence": evidence,
+        "reason": reason,
+    }
+    for name, part in (("severity", severity), ("level", level), ("risk", risk)):
+        if part is not None:
+            made[name] = part
+    if references:
+        made["references"] = list(references)
+    if affects:
+        made["affects"] = list(affects)
+    return made
+
+
+def found(check, resource, **more):
+    """Return an open finding; the arguments are those of :func:`finding`."""
+    return finding(check, resource, "open", **more)
+
+
+def passed(check, resource, **more):
+    """Return a finding that says the check was made and nothing is wrong."""
+    return finding(check, resource, "passed", **more)
+
+
+def unknown(check, resource, reason, **more):
+    """Return a finding that says the check could not be made this time, and why."""
+    return finding(check, resource, "unknown", reason=reason, **more)
+
+
+def not_applicable(check, reason, resource="", **more):
+    """Return a finding that says there is nothing on this host that the check is about."""
+    return finding(check, resource, "not_applicable", reason=reason, **more)
