@@ -1,0 +1,1 @@
+"""Reports of a run: one model (``model.build``), several renderings of it."""

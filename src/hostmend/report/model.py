@@ -1,0 +1,131 @@
+"""The report of a run as one JSON-plain object; every format is rendered from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hostmend import catalog as catalogue
+from hostmend.report import score
+
+SCHEMA = 1
+STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
+HOST_STATUSES = ("ok", "unreachable", "failed")
+#: From what to see first to what to see last.
+GRADES = ("urgent", "high", "suspicious", "medium", "low", "notice")
+_STATUS_ORDER = {name: place for place, name in enumerate(("open", "unknown", "waived", "not_assessed", "passed"))}
+_GRADE_ORDER = {name: place for place, name in enumerate(GRADES)}
+_RISK_ORDER = {name: place for place, name in enumerate(catalogue.RISKS)}
+
+
+def build(
+    run: Mapping[str, Any],
+    hosts: Mapping[str, Mapping[str, Any]],
+    catalog: catalogue.Catalog,
+    language: str = "en",
+) -> dict[str, Any]:
+    """Return the report of a run.
+
+    :param run: ``id``, ``started``, ``finished``, ``mode``, ``version`` and whatever else is known of the run.
+    :param hosts: for each host ``status``, ``findings`` (as detectors made them, or joined already), and where
+        they are known ``reason``, ``changes``, ``classes``, ``system``.
+    """
+    made = {name: _host(result, catalog, language) for name, result in hosts.items()}
+    seen = {finding["check"] for host in made.values() for finding in host["findings"]}
+    return {
+        "schema": SCHEMA,
+        "language": language,
+        "run": {key: run.get(key) for key in ("id", "started", "finished", "mode", "version")}
+        | {key: value for key, value in run.items() if key not in ("id", "started", "finished", "mode", "version")},
+        "score": score.fleet_score(host["score"] for host in made.values()),
+        "summary": summarize(made.values()),
+        "checks": {name: _check(catalog, name, language) for name in sorted(seen) if catalog.check(name)},
+        "hosts": made,
+    }
+
+
+def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:
+    status = str(result.get("status", "failed"))
+    findings = sorted(
+        (_finding(one, catalog, language) for one in result.get("findings") or ()),
+        key=order,
+    )
+    made: dict[str, Any] = {
+        "status": status,
+        "score": score.host_score(findings) if status == "ok" else None,
+        "findings": findings,
+    }
+    for key, value in result.items():
+        if key not in made and value not in (None, "", [], {}):
+            made[key] = value
+    return made
+
+
+def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:
+    made = catalogue.join(finding, catalog, language)
+    made.setdefault("resource", "")
+    made.setdefault("evidence", {})
+    made.setdefault("reason", "")
+    check = catalog.check(str(made["check"]))
+    if check is not None and made["status"] in ("open", "waived"):
+        made["why"] = check.why.get(language)
+        made["change"] = check.change.get(language)
+    return made
+
+
+def _check(catalog: catalogue.Catalog, name: str, language: str) -> dict[str, Any]:
+    check = catalog.checks[name]
+    return {
+        "class": check.class_name,
+        "kind": check.kind,
+        "severity" if check.kind == "vulnerability" else "level": check.grade,
+        "title": check.title.get(language),
+        "why": check.why.get(language),
+        "change": check.change.get(language),
+        "fix": check.fix.as_dict(),
+        "references": list(check.references),
+    }
+
+
+def grade(finding: Mapping[str, Any]) -> str:
+    """Return the one word for how grave a finding is: the severity, or the level of an alert."""
+    return str(finding.get("level" if finding.get("kind") == "alert" else "severity") or "low")
+
+
+def order(finding: Mapping[str, Any]) -> tuple[int, int, int, str, str]:
+    """Sort key: open first, the gravest first, the safest fix first."""
+    return (
+        _STATUS_ORDER.get(str(finding.get("status")), len(_STATUS_ORDER)),
+        _GRADE_ORDER.get(grade(finding), len(_GRADE_ORDER)),
+        _RISK_ORDER.get(str((finding.get("fix") or {}).get("risk")), len(_RISK_ORDER)),
+        str(finding.get("check")),
+        str(finding.get("resource")),
+    )
+
+
+def summarize(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the counts of a report: hosts and findings by status, open ones by severity, level and class."""
+    host_status: Counter[str] = Counter(dict.fromkeys(HOST_STATUSES, 0))
+    status: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
+    severity: Counter[str] = Counter(dict.fromkeys(catalogue.SEVERITIES, 0))
+    level: Counter[str] = Counter(dict.fromkeys(catalogue.LEVELS, 0))
+    classes: dict[str, Counter[str]] = {}
+    outcome: Counter[str] = Counter()
+    for host in hosts:
+        host_status[str(host["status"])] += 1
+        for finding in host["findings"]:
+            status[finding["status"]] += 1
+            classes.setdefault(finding["class"], Counter(dict.fromkeys(STATUSES, 0)))[finding["status"]] += 1
+            if finding.get("outcome"):
+                outcome[str(finding["outcome"])] += 1
+            if finding["status"] == "open":
+                (level if finding["kind"] == "alert" else severity)[grade(finding)] += 1
+    return {
+        "hosts": dict(host_status),
+        "status": dict(status),
+        "severity": dict(severity),
+        "level": dict(level),
+        "class": {name: dict(counts) for name, counts in sorted(classes.items())},
+        **({"outcome": dict(outcome)} if outcome else {}),
+    }

@@ -1,0 +1,33 @@
+"""The score of a host and of a fleet: 100 is nothing open, every distinct open check costs points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SEVERITY_COST: Mapping[str, int] = {"high": 20, "medium": 8, "low": 2}
+LEVEL_COST: Mapping[str, int] = {"urgent": 30, "suspicious": 10, "notice": 0}
+
+
+def cost(finding: Mapping[str, Any]) -> int:
+    """Return what this finding takes from its host's score; only an open one takes anything."""
+    if finding.get("status") != "open":
+        return 0
+    if finding.get("kind") == "alert":
+        return LEVEL_COST.get(str(finding.get("level")), 0)
+    return SEVERITY_COST.get(str(finding.get("severity")), 0)
+
+
+def host_score(findings: Iterable[Mapping[str, Any]]) -> int:
+    """Return 100 less the cost of each distinct open check, at its worst resource; at least 0."""
+    worst: dict[str, int] = {}
+    for finding in findings:
+        check = str(finding.get("check"))
+        worst[check] = max(worst.get(check, 0), cost(finding))
+    return max(0, 100 - sum(worst.values()))
+
+
+def fleet_score(scores: Iterable[int | None]) -> int | None:
+    """Return the mean of the hosts that have a score, rounded down; None where none has."""
+    known = [score for score in scores if score is not None]
+    return sum(known) // len(known) if known else None
