@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fill in the run, the role and the controller, and take the host over from a run that is dead."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
+
+
+class ActionModule(ActionBase):
+    """Run the journal module with what only the controller knows."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Run the module."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        module = "hostmend.hardening.journal"
+        arguments = runs.filled_in(self._task, task_vars or {})
+        arguments["controller"] = runs.controller()
+        answer = self._execute_module(module, arguments, task_vars=task_vars)
+        holder = answer.get("holder")
+        if answer.get("failed") and holder and runs.is_dead(holder):
+            answer = self._execute_module(module, dict(arguments, take_from=holder["run"]), task_vars=task_vars)
+        result.update(answer)
+        return result

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules in the kernel, table by table: nftables, and iptables in both of its guises."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+
+# iptables-nft keeps its rules in nftables tables of these names, in a form that nft cannot write back.
+IPTABLES_TABLES = ("filter", "nat", "mangle", "raw", "security")
+COUNTERS = re.compile(r"\[\d+:\d+\]")
+
+
+def iptables_nft(family):
+    """Return the save and restore programs of iptables over nftables, None where there are none."""
+    stem = "iptables" if family == "ip" else "ip6tables"
+    for name in (stem + "-nft", stem):
+        save = commands.which(name + "-save")
+        if save and (name.endswith("-nft") or "nf_tables" in commands.run([name, "--version"])[1]):
+            return save, commands.which(name + "-restore")
+    return None
+
+
+def iptables_legacy(family):
+    """Return the same for iptables over the older kernel interface."""
+    stem = "iptables" if family == "ip" else "ip6tables"
+    for name in (stem + "-legacy", stem):
+        save = commands.which(name + "-save")
+        if save and (name.endswith("-legacy") or "nf_tables" not in commands.run([name, "--version"])[1]):
+            return save, commands.which(name + "-restore")
+    return None
+
+
+def plain(text):
+    """Return the output of iptables-save without dates and counters."""
+    kept = [COUNTERS.sub("[0:0]", line) for line in text.splitlines() if line and not line.startswith("#")]
+    return "\n".join(kept) + "\n" if kept else ""
+
+
+def nft_tables():
+    """Return (family, name) of each table of nftables."""
+    if not commands.which("nft"):
+        return []
+    lines = commands.must(["nft", "list", "tables"]).splitlines()
+    return [tuple(line.split()[1:3]) for line in lines if line.startswith("table ")]
+
+
+def read(subject, keep=None):
+    """Return the text of each table that is loaded."""
+    tables = {}
+    for family, name in nft_tables():
+        compat = iptables_nft(family) if family in ("ip", "ip6") and name in IPTABLES_TABLES else None
+        if compat:
+            text = plain(commands.must([compat[0], "-t", name]))
+            if text:
+                tables["iptables-nft %s %s" % (family, name)] = text
+                continue
+        tables["nft %s %s" % (family, name)] = commands.must(["nft", "-s", "list", "table", family, name])
+    for family, names in (("ip", "/proc/net/ip_tables_names"), ("ip6", "/proc/net/ip6_tables_names")):
+        tools = iptables_legacy(family)
+        if tools is None or not os.path.exists(names):
+            continue
+        with open(names) as handle:
+            loaded = handle.read().split()
+        for name in loaded:
+            tables["iptables-legacy %s %s" % (family, name)] = plain(commands.must([tools[0], "-t", name]))
+    return {"tables": tables}
+
+
+def aspects(image):
+    """Return what can change by itself: each table."""
+    return dict(image["tables"])
+
+
+def describe(subject, key):
+    """Return (name, what of it) for an aspect."""
+    return key, "rules"
+
+
+def restore(subject, before, now, keys, blob):
+    """Put the old text of each table back, one transaction for all of nftables."""
+    script = ""
+    for key in sorted(keys):
+        kind, family, name = key.split()
+        old = before["tables"].get(key)
+        if kind == "nft" or (kind == "iptables-nft" and old is None):
+            script += "table %s %s\ndelete table %s %s\n%s\n" % (family, name, family, name, old or "")
+    if script:
+        commands.must(["nft", "-c", "-f", "-"], stdin=script)
+        commands.must(["nft", "-f", "-"], stdin=script)
+    for key in sorted(keys):
+        kind, family, name = key.split()
+        old = before["tables"].get(key)
+        if kind == "iptables-nft" and old is not None:
+            _iptables(iptables_nft(family), old, key)
+        elif kind == "iptables-legacy":
+            _iptables(iptables_legacy(family), old if old is not None else _empty(now["tables"][key]), key)
+    return []
+
+
+def _iptables(tools, text, key):
+    if tools is None or tools[1] is None:
+        raise JournalError("%s cannot be restored: iptables is gone" % key)
+    commands.must([tools[1], "--test"], stdin=text)
+    commands.must([tools[1]], stdin=text)
+
+
+def _empty(text):
+    """Return an iptables table with its own chains only, open: what it is like before anybody uses it."""
+    lines = text.splitlines()
+    chains = [line.split()[0] for line in lines if line.startswith(":") and " - " not in line]
+    return "\n".join(lines[:1] + ["%s ACCEPT [0:0]" % chain for chain in chains] + ["COMMIT", ""])

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kernel settings below /proc/sys."""
+
+from __future__ import annotations
+
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+
+
+def path(name):
+    """Return the file of a setting; a name has dots, or slashes where a part of it has a dot."""
+    return "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+
+
+def read(subject, keep=None):
+    """Return the value as the kernel has it now; None where it has no such setting."""
+    try:
+        with open(path(subject["name"])) as handle:
+            return {"value": handle.read().strip()}
+    except OSError:
+        return {"value": None}
+
+
+def aspects(image):
+    """Return what can change by itself."""
+    return {"value": image["value"]} if image["value"] is not None else {}
+
+
+def describe(subject, key):
+    """Return (name, what of it) for an aspect."""
+    return subject["name"], key
+
+
+def restore(subject, before, now, keys, blob):
+    """Write the old value."""
+    if before["value"] is None:
+        return ["%s was not there before" % subject["name"]]
+    try:
+        with open(path(subject["name"]), "w") as handle:
+            handle.write(before["value"])
+    except OSError as error:
+        raise JournalError("%s cannot be written: %s" % (subject["name"], error.strerror))
+    return []

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The run that a task belongs to: one name for all tasks of one ansible-playbook process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import subprocess
+import time
+from typing import Any
+
+
+def born(pid: int) -> str:
+    """Return when a process of this machine began, in words that are the same at each call; '' when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as handle:
+            return handle.read().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:
+        shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return shown.stdout.strip()
+
+
+def _seconds(pid: int) -> float:
+    """Return when a process began as seconds since the epoch."""
+    try:
+        with open("/proc/stat", encoding="ascii") as handle:
+            boot = next(int(line.split()[1]) for line in handle if line.startswith("btime "))
+        return boot + int(born(pid)) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, StopIteration):
+        return time.mktime(time.strptime(born(pid), "%a %b %d %H:%M:%S %Y"))
+
+
+def controller() -> dict[str, Any]:
+    """Return who runs this: the machine, and the process whose workers carry out the tasks."""
+    pid = os.getppid()
+    return {"name": socket.gethostname(), "pid": pid, "born": born(pid)}
+
+
+def name() -> str:
+    """Return the run's name: when the process began, and a part that no other process has."""
+    who = controller()
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(_seconds(who["pid"])))
+    digest = hashlib.sha256(f"{who['name']} {who['pid']} {who['born']}".encode()).hexdigest()
+    return f"{stamp}-{digest[:6]}"
+
+
+def filled_in(task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's arguments with the run and the role."""
+    arguments = dict(task.args)
+    arguments["run"] = arguments.get("run") or task_vars.get("hostmend_run") or name()
+    if not arguments.get("role"):
+        role = getattr(task, "_role", None)
+        arguments["role"] = role.get_name().rsplit(".", 1)[-1] if role else "play"
+    arguments["run"] = re.sub(r"[^A-Za-z0-9._-]", "-", str(arguments["run"]))
+    return arguments
+
+
+def is_dead(holder: dict[str, Any]) -> bool:
+    """True where the process that holds a host was one of this machine's and is gone."""
+    if holder.get("controller") != socket.gethostname() or not holder.get("pid"):
+        return False
+    return born(int(holder["pid"])) != holder.get("born")
