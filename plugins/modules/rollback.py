@@ -108,6 +108,7 @@ runs:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import guard
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
@@ -142,7 +143,8 @@ def reason(failed):
     """Return why the role failed, in one line."""
     if isinstance(failed, dict):
         failed = failed.get("msg") or failed.get("stderr") or failed.get("reason") or "no message"
-    return " ".join(str(failed).split())[:500]
+    text = " ".join(str(failed).split())[:500]
+    return text[len("failed, restored: "):] if text.startswith("failed, restored: ") else text
 
 
 def main():
@@ -173,6 +175,7 @@ def main():
                 for name in ("conflicts", "errors", "notes", "diff"):
                     result[name] += done[name]
                 if not module.check_mode and run.state != store.OPEN:
+                    guard.disarm(run)
                     journal.release(run.name)
     except JournalError as error:
         module.fail_json(msg=str(error), **result)

@@ -24,6 +24,7 @@ SYSTEMD_FILES = ("/etc/systemd/", "/run/systemd/", "/lib/systemd/", "/usr/lib/sy
 SECRET = re.compile(r"(?i)^(\s*[\w.\"'-]*(?:pass|secret|token|auth|key|credential)[\w.\"'-]*\s*[=:]?\s*)\S.*$|(>)\S+")
 DIFF_LIMIT = 256 * 1024
 ABSENT = object()
+AT_BOOT = ("path", "unit")
 
 
 def compare(before, after, now):
@@ -40,11 +41,14 @@ def compare(before, after, now):
     return restore, conflict
 
 
-def plan(run, roles=None, force=False):
-    """Return the steps that take a run back, in order; each knows what it restores and what is in its way."""
+def plan(run, roles=None, force=False, at_boot=False):
+    """Return the steps that take a run back, in order; each knows what it restores and what is in its way.
+
+    At boot it is files and units only: the rest is made from these when the host goes on booting.
+    """
     steps, seen = [], {}
     for entry in reversed(run.entries()):
-        if roles and entry["role"] not in roles:
+        if (roles and entry["role"] not in roles) or (at_boot and entry["subject"]["kind"] not in AT_BOOT):
             continue
         subject, kind = entry["subject"], kinds.KINDS[entry["subject"]["kind"]]
         identity = (subject["kind"], subject["name"])
@@ -88,7 +92,7 @@ def _diff(run, step):
     subject, image = step["subject"], step["entry"]["image"]
     kind = kinds.KINDS[subject["kind"]]
     shown = []
-    for key in step["restore"]:
+    for key in _telling(step):
         name, part = kind.describe(subject, key)
         if subject["kind"] == "path" and part == "content":
             node = image["nodes"].get(key.split("\x1f")[0], {"type": "absent"})
@@ -105,15 +109,17 @@ def _diff(run, step):
         else:
             old, new = (images.get(key) for images in (kind.aspects(step["now"]), kind.aspects(image)))
             title = "%s (%s)" % (name, part)
+            if part == "mode":
+                old, new = "%04o" % old, "%04o" % new
             shown.append({"before_header": title, "after_header": title,
                           "before": "" if old is None else "%s\n" % (old,),
                           "after": "" if new is None else "%s\n" % (new,)})
     return shown
 
 
-def rollback(run, roles=None, force=False, check=False):
+def rollback(run, roles=None, force=False, check=False, at_boot=False):
     """Take a run, or some roles of it, back. Returns what was done, refused and not possible."""
-    steps = plan(run, roles, force)
+    steps = plan(run, roles, force, at_boot)
     head = run.head() or {"more": {}, "roles": {}}
     chosen = [role for role in head["roles"] if not roles or role in roles]
     refused = sorted({step["entry"]["role"] for step in steps if step["conflict"]})
@@ -125,7 +131,7 @@ def rollback(run, roles=None, force=False, check=False):
         for key in step["conflict"]:
             result["conflicts"].append(_item(step, kind, key))
         if step in going:
-            result["items"] += [_item(step, kind, key) for key in step["restore"]]
+            result["items"] += [_item(step, kind, key) for key in _telling(step)]
             result["diff"] += _diff(run, step)
     if any(not step["known"] for step in going):
         result["notes"].append("the run did not end, so nothing tells later edits from its own: all went back")
@@ -135,12 +141,28 @@ def rollback(run, roles=None, force=False, check=False):
     if check:
         return result
     if going:
-        _apply(run, steps, going, head, result)
+        _apply(run, steps, going, head, result, at_boot)
+        files.write_json(run.path + "/restored.json", dict(result, diff=[], at=store.now()))
     for role in chosen:
-        failed = role in refused or any(error["role"] == role for error in result["errors"])
-        run.mark(store.CONFLICT if failed else store.RESTORED, role)
-    files.write_json(run.path + "/restored.json", dict(result, diff=[], at=store.now()))
+        failed = role in refused or any(error["role"] in (role, "") for error in result["errors"])
+        state = store.CONFLICT if failed else store.RESTORED
+        if head["roles"][role] != state:
+            run.mark(state, role)
     return result
+
+
+def _telling(step):
+    """Return the aspects worth a line: of a file that comes or goes, its content says it all."""
+    if step["subject"]["kind"] != "path":
+        return step["restore"]
+    sides = (step["now"]["nodes"], step["entry"]["image"]["nodes"])
+    told = []
+    for key in step["restore"]:
+        relative, part = key.split("\x1f")
+        whole = all(side.get(relative, {"type": "absent"})["type"] != "absent" for side in sides)
+        if whole or part == "content":
+            told.append(key)
+    return told
 
 
 def _item(step, kind, key):
@@ -162,7 +184,7 @@ class _Attempts:
             return None
 
 
-def _apply(run, steps, going, head, result):
+def _apply(run, steps, going, head, result, at_boot):
     attempts = _Attempts(result)
     by_kind = {}
     for step in going:
@@ -180,12 +202,12 @@ def _apply(run, steps, going, head, result):
         reread = True
     if reread:
         attempts.make("", units.daemon_reload)
-    for role in sorted(touched):
+    for role in sorted(touched) if not at_boot else ():
         for argv in head["more"].get(role, {}).get("validate", []):
             attempts.make(role, commands.must, argv)
     for step in by_kind.get("firewall", []) + by_kind.get("runtime", []):
         _restore(run, step, attempts)
-    _restore_units(steps, touched, attempts)
+    _restore_units(steps, touched, attempts, at_boot)
 
 
 def _restore(run, step, attempts):
@@ -199,7 +221,7 @@ def _restore(run, step, attempts):
             {"role": role, "error": note} if step["subject"]["kind"] == "packages" else note)
 
 
-def _restore_units(steps, touched, attempts):
+def _restore_units(steps, touched, attempts, at_boot):
     """Start and stop what the run stopped and started, and reload what runs with restored files."""
     invalid = {error["role"] for error in attempts.result["errors"]}
     for step in steps:
@@ -209,6 +231,6 @@ def _restore_units(steps, touched, attempts):
         if role in attempts.result["refused_roles"]:
             continue
         if "active" in step["restore"]:
-            attempts.make(role, units.restore_activity, step["subject"], before)
-        elif role in touched and role not in invalid and step["now"]["active"] == before["active"] == "active":
+            attempts.make(role, units.restore_activity, step["subject"], before, not at_boot)
+        elif not at_boot and role in touched and role not in invalid and step["now"]["active"] == before["active"] == "active":
             attempts.make(role, units.reload, name)

@@ -96,12 +96,13 @@ def daemon_reload():
         commands.must(["systemctl", "daemon-reload"])
 
 
-def restore_activity(subject, before):
+def restore_activity(subject, before, wait=True):
     """Start or stop the unit as it was; returns notes."""
     if not systemd_runs() or before["active"] == "unknown":
         return ["%s: no systemd runs here, start or stop it by hand" % subject["name"]]
     commands.run(["systemctl", "reset-failed", "--", subject["name"]])
-    commands.must(["systemctl", "start" if before["active"] == "active" else "stop", "--", subject["name"]])
+    verb = "start" if before["active"] == "active" else "stop"
+    commands.must(["systemctl"] + ([] if wait else ["--no-block"]) + [verb, "--", subject["name"]])
     return []
 
 
