@@ -98,11 +98,12 @@ def _diff(run, step):
             node = image["nodes"].get(key.split("\x1f")[0], {"type": "absent"})
             present = step["now"]["nodes"].get(key.split("\x1f")[0], {"type": "absent"})
             texts = []
-            for side, path in ((present, name), (node, run.blob(node.get("sha256") or "-"))):
+            for side, path, when in ((present, name, "as it is now"),
+                                     (node, run.blob(node.get("sha256") or "-"), "as it was before")):
                 if side["type"] != "file":
                     texts.append("" if side["type"] == "absent" else "%s %s\n" % (side["type"], side.get("target", "")))
                 elif not side["mode"] & 0o004:
-                    texts.append("(not shown, as not everybody may read it: sha256 %s)\n" % side["sha256"])
+                    texts.append("(not shown, as not everybody may read it: %s)\n" % when)
                 else:
                     texts.append(_text(path))
             shown.append({"before_header": name, "after_header": name, "before": texts[0], "after": texts[1]})
@@ -152,15 +153,15 @@ def rollback(run, roles=None, force=False, check=False, at_boot=False):
 
 
 def _telling(step):
-    """Return the aspects worth a line: of a file that comes or goes, its content says it all."""
+    """Return the aspects worth a line: of a file that comes, goes or turns into another thing, its content says it all."""
     if step["subject"]["kind"] != "path":
         return step["restore"]
     sides = (step["now"]["nodes"], step["entry"]["image"]["nodes"])
     told = []
     for key in step["restore"]:
         relative, part = key.split("\x1f")
-        whole = all(side.get(relative, {"type": "absent"})["type"] != "absent" for side in sides)
-        if whole or part == "content":
+        types = [side.get(relative, {"type": "absent"})["type"] for side in sides]
+        if types[0] == types[1] or part == "content":
             told.append(key)
     return told
 
