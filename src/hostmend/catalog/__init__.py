@@ -45,7 +45,7 @@ class Text:
     """One text in the languages of the catalogue."""
 
     en: str
-    zh_TW: str  # noqa: N815 - the name of the locale
+    zh_TW: str
 
     def get(self, language: str) -> str:
         """Return the text in ``language``, in English where there is none."""
@@ -151,8 +151,10 @@ def join(finding: Mapping[str, Any], catalog: Catalog, language: str = "en") -> 
     risk = made.pop("risk", None)
     check = catalog.check(name)
     if check is None:
-        made.setdefault("kind", "vulnerability")
-        made.setdefault("severity" if made["kind"] == "vulnerability" else "level", "medium")
+        if made.setdefault("kind", "vulnerability") == "alert":
+            made.setdefault("level", "suspicious")
+        else:
+            made.setdefault("severity", "medium")
         made.setdefault("title", name)
         made.setdefault("fix", {"risk": "manual"})
         made.setdefault("references", [])
@@ -219,7 +221,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - derived from the safe loader
+            self.document = yaml.load(path.read_text("utf-8"), _Loader)
         except (OSError, UnicodeDecodeError) as error:
             raise CatalogError(f"{path}: cannot be read: {error}") from error
         except yaml.YAMLError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hostmend import catalog as catalogue
-from hostmend.report import score
+from hostmend.report import outcome, score
 
 SCHEMA = 1
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
@@ -29,7 +29,8 @@ def build(
 
     :param run: ``id``, ``started``, ``finished``, ``mode``, ``version`` and whatever else is known of the run.
     :param hosts: for each host ``status``, ``findings`` (as detectors made them, or joined already), and where
-        they are known ``reason``, ``changes``, ``classes``, ``system``.
+        they are known ``reason``, ``changes``, ``classes``, ``system``; of a remediation ``before``, the findings
+        of the audit before it, from which each finding's ``outcome`` comes.
     """
     made = {name: _host(result, catalog, language) for name, result in hosts.items()}
     seen = {finding["check"] for host in made.values() for finding in host["findings"]}
@@ -47,17 +48,18 @@ def build(
 
 def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:
     status = str(result.get("status", "failed"))
-    findings = sorted(
-        (_finding(one, catalog, language) for one in result.get("findings") or ()),
-        key=order,
-    )
+    findings = [_finding(one, catalog, language) for one in result.get("findings") or ()]
+    if result.get("before"):
+        before = [_finding(one, catalog, language) for one in result["before"]]
+        findings = outcome.compare(before, findings)
+    findings.sort(key=order)
     made: dict[str, Any] = {
         "status": status,
         "score": score.host_score(findings) if status == "ok" else None,
         "findings": findings,
     }
     for key, value in result.items():
-        if key not in made and value not in (None, "", [], {}):
+        if key not in made and key != "before" and value not in (None, "", [], {}):
             made[key] = value
     return made
 
@@ -111,14 +113,14 @@ def summarize(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     severity: Counter[str] = Counter(dict.fromkeys(catalogue.SEVERITIES, 0))
     level: Counter[str] = Counter(dict.fromkeys(catalogue.LEVELS, 0))
     classes: dict[str, Counter[str]] = {}
-    outcome: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for host in hosts:
         host_status[str(host["status"])] += 1
         for finding in host["findings"]:
             status[finding["status"]] += 1
             classes.setdefault(finding["class"], Counter(dict.fromkeys(STATUSES, 0)))[finding["status"]] += 1
             if finding.get("outcome"):
-                outcome[str(finding["outcome"])] += 1
+                outcomes[str(finding["outcome"])] += 1
             if finding["status"] == "open":
                 (level if finding["kind"] == "alert" else severity)[grade(finding)] += 1
     return {
@@ -127,5 +129,5 @@ def summarize(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "severity": dict(severity),
         "level": dict(level),
         "class": {name: dict(counts) for name, counts in sorted(classes.items())},
-        **({"outcome": dict(outcome)} if outcome else {}),
+        **({"outcome": {name: outcomes[name] for name in outcome.OUTCOMES}} if outcomes else {}),
     }
