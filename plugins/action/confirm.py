@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import time
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
@@ -54,13 +54,14 @@ class ActionModule(ActionBase):
                 if fresh:
                     self._connect_anew()
                 answer = self._call(arguments, task_vars)
-                if not answer.get("unreachable"):
+                # Only the module itself says this; a login or a become that failed does not.
+                if "confirmed" in answer:
                     break
                 last = str(answer.get("msg", ""))
-            except AnsibleConnectionFailure as failure:
+            except AnsibleError as failure:
                 last = str(failure)
             if time.monotonic() > until:
-                return dict(result, unreachable=True, confirmed=False,
+                return dict(result, failed=True, confirmed=False,
                             msg=f"the change was not confirmed, and the host did not come back: {last}")
             time.sleep(PAUSE)
         result.update(answer, fresh=fresh)

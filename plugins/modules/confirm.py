@@ -117,9 +117,10 @@ def main():
     if module.check_mode:
         module.exit_json(changed=False, msg="check mode: nothing will be changed, so nothing is armed")
     if not asked["run"] or not asked["role"]:
-        module.fail_json(msg="run and role are wanted: the action plugin fills them in, so name them in other use")
+        module.fail_json(msg="run and role are wanted: the action plugin fills them in, so name them in other use",
+                         confirmed=False)
     if os.geteuid() != 0 and asked["directory"] == store.DIRECTORY:
-        module.fail_json(msg="the journal is root's: run the task with become")
+        module.fail_json(msg="the journal is root's: run the task with become", confirmed=False)
     journal = store.Journal(asked["directory"])
     run = journal.run(asked["run"])
     try:
@@ -131,9 +132,9 @@ def main():
             module.exit_json(changed=False, how=how, seconds=asked["seconds"])
         in_time, healed = guard.confirm(journal, asked["run"])
     except JournalError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), confirmed=False)
     except OSError as error:
-        module.fail_json(msg="the journal in %s cannot be used: %s" % (asked["directory"], error))
+        module.fail_json(msg="the journal in %s cannot be used: %s" % (asked["directory"], error), confirmed=False)
     if in_time:
         module.exit_json(changed=False, confirmed=True)
     if healed is None:

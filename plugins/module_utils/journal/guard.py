@@ -16,7 +16,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
 
-BOOT_UNIT = "hostmend-restore-%s.service"
+BOOT_UNIT = "hostmend-boot-restore-%s.service"
 UNIT_DIRECTORY = "/etc/systemd/system"
 # Before anything that opens or closes the network, so that a host that is rebooted in between comes back reachable.
 BOOT_TEXT = """# Made by hostmend while a change waits to be confirmed; gone when it is.
