@@ -35,8 +35,15 @@ NO_AUTH = finding(
     "redis.no_auth",
     "redis-server 0.0.0.0:6379 (/etc/redis/redis.conf)",
     evidence={
-        "effective": {"requirepass": "not set", "protected-mode": "no", "version": "7.0.15", "users": ["default nopass"]},
-        "persistent": {"/etc/redis/redis.conf": [{"line": 88, "text": "protected-mode no"}, {"line": 57, "text": "bind 0.0.0.0"}]},
+        "effective": {
+            "requirepass": "not set",
+            "protected-mode": "no",
+            "version": "7.0.15",
+            "users": ["default nopass"],
+        },
+        "persistent": {
+            "/etc/redis/redis.conf": [{"line": 88, "text": "protected-mode no"}, {"line": 57, "text": "bind 0.0.0.0"}]
+        },
         "observed": {"PING 127.0.0.1:6379": "PONG", "PING 10.20.4.17:6379": "PONG"},
     },
     affects=["10.20.4.31:51334 (2 connections, lib=redis-py)", "10.20.4.32:40112 (1 connection, lib=jedis)"],
@@ -51,7 +58,13 @@ PORT = finding(
     "ports.exposed",
     "tcp/6379 redis-server",
     evidence={
-        "effective": {"listener": "0.0.0.0:6379", "process": "redis-server", "unit": "redis-server.service", "reach": "open", "sources": ["0.0.0.0/0"]},
+        "effective": {
+            "listener": "0.0.0.0:6379",
+            "process": "redis-server",
+            "unit": "redis-server.service",
+            "reach": "open",
+            "sources": ["0.0.0.0/0"],
+        },
         "persistent": {"nftables.service": "disabled"},
     },
 )
@@ -59,12 +72,21 @@ SSH_PORT = finding(
     "ports.exposed",
     "tcp/22 sshd",
     severity="medium",
-    evidence={"effective": {"listener": "0.0.0.0:22", "process": "sshd", "reach": "open", "sources": ["0.0.0.0/0", "::/0"]}},
+    evidence={
+        "effective": {"listener": "0.0.0.0:22", "process": "sshd", "reach": "open", "sources": ["0.0.0.0/0", "::/0"]}
+    },
 )
 FIREWALL = finding(
     "ports.firewall_off",
     "host firewall",
-    evidence={"effective": {"nftables": "no ruleset", "iptables": "policy ACCEPT", "ufw": "not installed", "firewalld": "not installed"}},
+    evidence={
+        "effective": {
+            "nftables": "no ruleset",
+            "iptables": "policy ACCEPT",
+            "ufw": "not installed",
+            "firewalld": "not installed",
+        }
+    },
 )
 AVAHI = finding(
     "services.unneeded",
@@ -83,13 +105,20 @@ CLEAN = [
     finding("redis.no_auth", "", "not_applicable", reason="no Redis, Valkey or KeyDB server is running"),
     finding("redis.exposed", "", "not_applicable", reason="no Redis, Valkey or KeyDB server is running"),
     finding("redis.runtime_differs", "", "not_applicable", reason="no Redis, Valkey or KeyDB server is running"),
-    finding("ports.exposed", "host", "passed", evidence={"effective": {"listeners": 4, "reachable": ["tcp/443 nginx"]}}),
-    finding("ports.firewall_off", "host firewall", "passed", evidence={"effective": {"manager": "ufw", "policy": "deny"}}),
+    finding(
+        "ports.exposed", "host", "passed", evidence={"effective": {"listeners": 4, "reachable": ["tcp/443 nginx"]}}
+    ),
+    finding(
+        "ports.firewall_off", "host firewall", "passed", evidence={"effective": {"manager": "ufw", "policy": "deny"}}
+    ),
     finding("services.unneeded", "host", "passed"),
     finding("services.legacy_plaintext", "host", "passed"),
 ]
 UNKNOWN_PORTS = finding(
-    "ports.undeclared", "host", "unknown", reason="the firewall could not be read: nft needs root, and sudo asked for a password"
+    "ports.undeclared",
+    "host",
+    "unknown",
+    reason="the firewall could not be read: nft needs root, and sudo asked for a password",
 )
 
 FLEET: dict[str, dict[str, Any]] = {
@@ -104,8 +133,15 @@ FLEET: dict[str, dict[str, Any]] = {
             TELNET,
             UNKNOWN_PORTS,
             *CLEAN[:5],
-            {**FIREWALL, "status": "waived", "waiver": {
-                "reason": "The cloud's security group cuts this host off", "owner": "mei.lin", "expires": "2027-01-31"}},
+            {
+                **FIREWALL,
+                "status": "waived",
+                "waiver": {
+                    "reason": "The cloud's security group cuts this host off",
+                    "owner": "mei.lin",
+                    "expires": "2027-01-31",
+                },
+            },
         ],
     },
     "web-02.example.net": {"status": "ok", "findings": list(CLEAN)},
@@ -115,15 +151,33 @@ FLEET: dict[str, dict[str, Any]] = {
             finding(
                 "logins.success_after_failures",
                 "user deploy from 203.0.113.77",
-                evidence={"observed": {"failures": 214, "first": "2026-11-24T03:11:40Z", "login": "2026-11-24T03:52:09Z", "log": "journal sshd-session"}},
+                evidence={
+                    "observed": {
+                        "failures": 214,
+                        "first": "2026-11-24T03:11:40Z",
+                        "login": "2026-11-24T03:52:09Z",
+                        "log": "journal sshd-session",
+                    }
+                },
             ),
-            finding("ports.undeclared", "tcp/9100 node_exporter", evidence={"effective": {"listener": "[::]:9100", "process": "node_exporter"}}),
-            finding("redis.runtime_differs", "redis-server 127.0.0.1:6379 (/etc/redis/redis.conf)",
-                    evidence={"effective": {"maxmemory": "2gb"}, "persistent": {"maxmemory": "not set"}}),
+            finding(
+                "ports.undeclared",
+                "tcp/9100 node_exporter",
+                evidence={"effective": {"listener": "[::]:9100", "process": "node_exporter"}},
+            ),
+            finding(
+                "redis.runtime_differs",
+                "redis-server 127.0.0.1:6379 (/etc/redis/redis.conf)",
+                evidence={"effective": {"maxmemory": "2gb"}, "persistent": {"maxmemory": "not set"}},
+            ),
             *CLEAN[3:],
         ],
     },
-    "db-01.example.net": {"status": "unreachable", "reason": "ssh: connect to host 10.20.4.9 port 22: Connection timed out", "findings": []},
+    "db-01.example.net": {
+        "status": "unreachable",
+        "reason": "ssh: connect to host 10.20.4.9 port 22: Connection timed out",
+        "findings": [],
+    },
 }
 
 HOSTILE = (
@@ -142,26 +196,43 @@ def fleet(language: str = "en", **run: Any) -> dict[str, Any]:
 
 def remediation(mode: str = "remediate") -> dict[str, Any]:
     before = FLEET["cache-01.example.net"]["findings"]
-    moved = finding("redis.exposed", "redis-server 127.0.0.1:6379 (/etc/redis/redis.conf)", "passed",
-                    evidence={"effective": {"listeners": ["tcp 127.0.0.1:6379"]}})
+    moved = finding(
+        "redis.exposed",
+        "redis-server 127.0.0.1:6379 (/etc/redis/redis.conf)",
+        "passed",
+        evidence={"effective": {"listeners": ["tcp 127.0.0.1:6379"]}},
+    )
     after = [
         {**NO_AUTH, "status": "passed", "evidence": {"observed": {"PING 127.0.0.1:6379": "NOAUTH"}}, "affects": []},
         moved,
         {**FIREWALL, "status": "unknown", "reason": "the ruleset changed while it was read"},
         SSH_PORT,
-        {**AVAHI, "status": "passed", "evidence": {"effective": {"active": "inactive"}, "persistent": {"enabled": "masked"}}},
+        {
+            **AVAHI,
+            "status": "passed",
+            "evidence": {"effective": {"active": "inactive"}, "persistent": {"enabled": "masked"}},
+        },
         finding("ports.exposed", "host", "passed"),
         *CLEAN[5:],
     ]
     changes = [
-        {"role": "redis", "kind": "file", "name": "/etc/redis/redis.conf", "action": "changed", "check": "redis.no_auth",
-         "diff": "--- /etc/redis/redis.conf\n+++ /etc/redis/redis.conf\n@@ -57 +57 @@\n-bind 0.0.0.0\n+bind 127.0.0.1 -::1\n"},
+        {
+            "role": "redis",
+            "kind": "file",
+            "name": "/etc/redis/redis.conf",
+            "action": "changed",
+            "check": "redis.no_auth",
+            "diff": "--- /etc/redis/redis.conf\n+++ /etc/redis/redis.conf\n@@ -57 +57 @@\n-bind 0.0.0.0\n+bind 127.0.0.1 -::1\n",
+        },
         {"role": "redis", "kind": "setting", "name": "requirepass", "action": "********"},
         {"role": "services", "kind": "unit", "name": "avahi-daemon.socket", "action": "stopped, disabled, masked"},
     ]
     web = FLEET["web-02.example.net"]
     if mode == "check":
-        hosts = {"cache-01.example.net": {"status": "ok", "findings": before, "changes": changes}, "web-02.example.net": web}
+        hosts = {
+            "cache-01.example.net": {"status": "ok", "findings": before, "changes": changes},
+            "web-02.example.net": web,
+        }
     else:
         hosts = {
             "cache-01.example.net": {"status": "ok", "findings": after, "before": before, "changes": changes},
@@ -172,12 +243,20 @@ def remediation(mode: str = "remediate") -> dict[str, Any]:
 
 def hostile() -> dict[str, Any]:
     bad = finding(
-        "redis.no_auth", HOSTILE, reason=HOSTILE, affects=[HOSTILE],
+        "redis.no_auth",
+        HOSTILE,
+        reason=HOSTILE,
+        affects=[HOSTILE],
         evidence={"effective": {HOSTILE: HOSTILE, "list": [HOSTILE, {"x": HOSTILE}]}, "observed": HOSTILE},
     )
     changes = [{"role": HOSTILE, "kind": HOSTILE, "name": HOSTILE, "action": HOSTILE, "diff": HOSTILE}]
     unheard = finding("no.such<b>", HOSTILE, "unknown", reason=HOSTILE)
-    waived = {**bad, "resource": "w", "status": "waived", "waiver": {"reason": HOSTILE, "owner": HOSTILE, "expires": HOSTILE}}
+    waived = {
+        **bad,
+        "resource": "w",
+        "status": "waived",
+        "waiver": {"reason": HOSTILE, "owner": HOSTILE, "expires": HOSTILE},
+    }
     hosts = {
         "evil": {"status": "ok", "findings": [bad, unheard, waived], "changes": changes},
         HOSTILE: {"status": "failed", "reason": HOSTILE, "findings": []},
@@ -194,13 +273,25 @@ def large(hosts: int = 200, findings: int = 100) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
         for index in range(findings):
             if index % 5 == 0:
-                rows.append({**opened[(index // 5 + number) % (1 + number % 7)], "resource": f"instance {index} on 10.1.{number}.7"})
+                rows.append(
+                    {
+                        **opened[(index // 5 + number) % (1 + number % 7)],
+                        "resource": f"instance {index} on 10.1.{number}.7",
+                    }
+                )
             elif index % 20 == 1:
                 rows.append({**UNKNOWN_PORTS, "resource": f"table {index}"})
             else:
                 check = names[(index + number) % len(names)]
                 status = "passed" if index % 3 else "not_applicable"
-                rows.append(finding(check, f"resource {index}", status, reason="nothing of the kind is installed",
-                                    evidence={"effective": {"value": "yes", "listeners": ["tcp 127.0.0.1:6379"]}}))
+                rows.append(
+                    finding(
+                        check,
+                        f"resource {index}",
+                        status,
+                        reason="nothing of the kind is installed",
+                        evidence={"effective": {"value": "yes", "listeners": ["tcp 127.0.0.1:6379"]}},
+                    )
+                )
         made[f"host-{number:03d}.example.net"] = {"status": "ok", "findings": rows}
     return model.build(RUN, made, load_catalog())

@@ -294,7 +294,9 @@ class _Reader:
             secret=self.boolean(top.get("secret", False), f"{key}.secret"),
             detector=self.boolean(top.get("detector", True), f"{key}.detector"),
             role=self.boolean(top.get("role", True), f"{key}.role"),
-            elements=self.choice(top["elements"], f"{key}.elements", tuple(OPTION_TYPES)) if "elements" in top else None,
+            elements=self.choice(top["elements"], f"{key}.elements", tuple(OPTION_TYPES))
+            if "elements" in top
+            else None,
             choices=tuple(choices),
         )
 
@@ -305,7 +307,9 @@ class _Reader:
         known = {"kind", "severity", "level", "title", "why", "change", "fix", "references"}
         top = self.mapping(value, key, known)
         kind = self.choice(top.get("kind"), f"{key}.kind", KINDS)
-        word, grades, other = ("severity", SEVERITIES, "level") if kind == "vulnerability" else ("level", LEVELS, "severity")
+        word, grades, other = (
+            ("severity", SEVERITIES, "level") if kind == "vulnerability" else ("level", LEVELS, "severity")
+        )
         if other in top:
             self.fail(f"{key}.{other}", f"does not belong to a check of kind {kind}")
         fix = self.mapping(top.get("fix"), f"{key}.fix", {"role", "tags", "risk"})

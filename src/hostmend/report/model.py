@@ -40,6 +40,7 @@ def build(
         "run": {key: run.get(key) for key in ("id", "started", "finished", "mode", "version")}
         | {key: value for key, value in run.items() if key not in ("id", "started", "finished", "mode", "version")},
         "score": score.fleet_score(host["score"] for host in made.values()),
+        **_score_before(made.values()),
         "summary": summarize(made.values()),
         "checks": {name: _check(catalog, name, language) for name in sorted(seen) if catalog.check(name)},
         "hosts": made,
@@ -49,19 +50,29 @@ def build(
 def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:
     status = str(result.get("status", "failed"))
     findings = [_finding(one, catalog, language) for one in result.get("findings") or ()]
+    score_before = None
     if result.get("before"):
         before = [_finding(one, catalog, language) for one in result["before"]]
+        score_before = score.host_score(before)
         findings = outcome.compare(before, findings)
     findings.sort(key=order)
     made: dict[str, Any] = {
         "status": status,
         "score": score.host_score(findings) if status == "ok" else None,
+        **({"score_before": score_before} if score_before is not None else {}),
         "findings": findings,
     }
     for key, value in result.items():
         if key not in made and key != "before" and value not in (None, "", [], {}):
             made[key] = value
     return made
+
+
+def _score_before(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the score of the audit before a remediation, over the hosts that have one after it too."""
+    pairs = [(host.get("score_before"), host["score"]) for host in hosts]
+    known = [before for before, after in pairs if after is not None]
+    return {"score_before": score.fleet_score(known)} if known and None not in known else {}
 
 
 def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:

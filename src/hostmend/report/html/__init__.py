@@ -48,13 +48,18 @@ class Words:
         if bar:
             text = one if values.get("n") == 1 else more
         for name, value in values.items():
-            text = text.replace("{%s}" % name, visible(value))
+            text = text.replace("{" + name + "}", visible(value))
         return text
 
     def __call__(self, key: str, tag: str = "span", /, **values: Any) -> Markup:
         """Return a word or sentence as an element."""
-        data = Markup(' data-v="{}"').format(json.dumps({k: visible(v) if isinstance(v, str) else v
-                                                         for k, v in values.items()})) if values else ""
+        data = (
+            Markup(' data-v="{}"').format(
+                json.dumps({k: visible(v) if isinstance(v, str) else v for k, v in values.items()})
+            )
+            if values
+            else ""
+        )
         return Markup('<{0} data-t="{1}"{2}>{3}</{0}>').format(tag, key, data, self.plain(key, **values))
 
 
@@ -104,7 +109,7 @@ def render(report: Mapping[str, Any], catalog: catalogue.Catalog | None = None) 
         "grades": _grades(report),
         "trend": _trend(report["run"].get("trend") or ()),
     }
-    return _environment().get_template("page.html.j2").render(context)
+    return _environment().get_template("page.html.j2").render(context).lstrip()
 
 
 @functools.cache
@@ -121,6 +126,7 @@ def _environment() -> jinja2.Environment:
     made.filters["grade"] = model.grade
     made.filters["clock"] = _clock
     made.globals["command"] = command
+    made.globals["rehearse"] = rehearse
     made.globals["attention"] = ATTENTION
     return made
 
@@ -170,14 +176,19 @@ def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for finding in host["findings"]:
             if finding["status"] != "open":
                 continue
-            group = groups.setdefault(finding["check"], {"finding": finding, "hosts": [], "count": 0})
-            group["count"] += 1
-            if name not in group["hosts"]:
-                group["hosts"].append(name)
-            if model.order(finding)[1:3] < model.order(group["finding"])[1:3]:
+            risk = finding["fix"]["risk"]
+            group = groups.setdefault(finding["check"], {"finding": finding, "hosts": {}, "risk": risk})
+            group["hosts"][name] = True
+            group["risk"] = max(group["risk"], risk, key=catalogue.RISKS.index)
+            if model.order(finding)[1] < model.order(group["finding"])[1]:
                 group["finding"] = finding
-    # The risk shown is that of the gravest finding; among equals what is widest comes first.
-    return sorted(groups.values(), key=lambda g: (*model.order(g["finding"])[1:3], -len(g["hosts"]), g["finding"]["check"]))
+    made = [{**group, "hosts": list(group["hosts"])} for group in groups.values()]
+
+    def rank(group: Mapping[str, Any]) -> tuple[int, int, int, str]:
+        gravity, risk = model.order(group["finding"])[1], catalogue.RISKS.index(group["risk"])
+        return gravity, risk, -len(group["hosts"]), group["finding"]["check"]
+
+    return sorted(made, key=rank)
 
 
 def blind_spots(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -222,18 +233,20 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             counts[finding["status"]] = counts.get(finding["status"], 0) + 1
             if finding["status"] == "open":
                 grades[model.grade(finding)] = grades.get(model.grade(finding), 0) + 1
-        made.append({
-            "name": name,
-            "status": host["status"],
-            "reason": host.get("reason", ""),
-            "score": host["score"],
-            "counts": counts,
-            "grades": grades,
-            "system": _system(host.get("system")),
-            "todo": [one for one in host["findings"] if one["status"] in ATTENTION or one.get("outcome")],
-            "rest": [one for one in host["findings"] if one["status"] not in ATTENTION and not one.get("outcome")],
-            "changes": host.get("changes") or [],
-        })
+        made.append(
+            {
+                "name": name,
+                "status": host["status"],
+                "reason": host.get("reason", ""),
+                "score": host["score"],
+                "counts": counts,
+                "grades": grades,
+                "system": _system(host.get("system")),
+                "todo": [one for one in host["findings"] if one["status"] in ATTENTION or one.get("outcome")],
+                "rest": [one for one in host["findings"] if one["status"] not in ATTENTION and not one.get("outcome")],
+                "changes": host.get("changes") or [],
+            }
+        )
     made.sort(key=lambda host: (host["status"] == "ok", host["score"] if host["score"] is not None else -1))
     return made
 
@@ -241,7 +254,10 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _system(system: Any) -> str:
     if not isinstance(system, Mapping):
         return ""
-    parts = [system.get("pretty_name") or system.get("id"), system.get("container") and f"container: {system['container']}"]
+    parts = [
+        system.get("pretty_name") or system.get("id"),
+        system.get("container") and f"container: {system['container']}",
+    ]
     return ", ".join(str(part) for part in parts if part)
 
 
@@ -250,7 +266,13 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     for host in report["hosts"].values():
         for finding in host["findings"]:
             status = finding["status"]
-            key = model.grade(finding) if status == "open" else "other" if status in ("waived", "not_assessed") else status
+            key = (
+                model.grade(finding)
+                if status == "open"
+                else "other"
+                if status in ("waived", "not_assessed")
+                else status
+            )
             if key != "not_applicable":
                 rows[finding["class"]][key] = rows[finding["class"]].get(key, 0) + 1
     order = (*model.GRADES, "unknown", "other", "passed")
@@ -282,15 +304,26 @@ def command(run: Mapping[str, Any], finding: Mapping[str, Any], hosts: Iterable[
     """Return the command line that mends the check of ``finding`` on ``hosts``; empty where no role does."""
     if not (finding.get("fix") or {}).get("role") or finding["fix"].get("risk") == "manual":
         return ""
-    inventory = run.get("inventory") or ()
-    words_ = ["hostmend", "remediate"]
-    for one in [inventory] if isinstance(inventory, str) else inventory:
-        words_ += ["-i", str(one)]
-    words_ += ["--only", str(finding["check"])]
+    argv = [*_remediate(run), "--only", str(finding["check"])]
     names = list(hosts)
     if names and len(names) <= 6:
-        words_ += ["--limit", ",".join(names)]
-    return shlex.join(words_)
+        argv += ["--limit", ",".join(names)]
+    return shlex.join(argv)
+
+
+def rehearse(run: Mapping[str, Any], groups: Iterable[Mapping[str, Any]]) -> str:
+    """Return the command line that shows what all fixes would change; empty where no role fixes anything."""
+    if run.get("mode") == "check" or not any(command(run, group["finding"], ()) for group in groups):
+        return ""
+    return shlex.join([*_remediate(run), "--check"])
+
+
+def _remediate(run: Mapping[str, Any]) -> list[str]:
+    inventory = run.get("inventory") or ()
+    argv = ["hostmend", "remediate"]
+    for one in [inventory] if isinstance(inventory, str) else inventory:
+        argv += ["-i", str(one)]
+    return argv
 
 
 def _moment(value: Any) -> datetime | None:
@@ -319,8 +352,13 @@ def evidence(value: Any, depth: int = 0) -> Markup:
     """Return evidence, any JSON, as nested lists of names and values."""
     if isinstance(value, Mapping):
         if depth > 1:
-            return Markup(", ").join(Markup("<b>{}</b> {}").format(visible(k), evidence(v, depth + 1)) for k, v in value.items())
-        rows = [Markup("<dt>{}</dt><dd>{}</dd>").format(visible(k), evidence(v, depth + 1)) for k, v in list(value.items())[:LIST_LIMIT]]
+            return Markup(", ").join(
+                Markup("<b>{}</b> {}").format(visible(k), evidence(v, depth + 1)) for k, v in value.items()
+            )
+        rows = [
+            Markup("<dt>{}</dt><dd>{}</dd>").format(visible(k), evidence(v, depth + 1))
+            for k, v in list(value.items())[:LIST_LIMIT]
+        ]
         return Markup("<dl>{}{}</dl>").format(Markup("").join(rows), _more(len(value)))
     if isinstance(value, (list, tuple)):
         if not value:
@@ -336,4 +374,8 @@ def evidence(value: Any, depth: int = 0) -> Markup:
 
 
 def _more(count: int) -> Markup:
-    return Markup("<li>\N{HORIZONTAL ELLIPSIS} (+{})</li>").format(count - LIST_LIMIT) if count > LIST_LIMIT else Markup("")
+    return (
+        Markup("<li>\N{HORIZONTAL ELLIPSIS} (+{})</li>").format(count - LIST_LIMIT)
+        if count > LIST_LIMIT
+        else Markup("")
+    )
