@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make one report of all hosts of the play, on the controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
+
+GRADES = {"high": 3, "medium": 2, "low": 1, "urgent": 3, "suspicious": 2, "notice": 1}
+KEPT = ("classes", "system")
+
+
+def now():
+    """Return this moment as the report writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def write(path, text):
+    """Write a file whole or not at all; what a host has open is for its operator's eyes."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class ActionModule(ActionBase):
+    """Make the report from what security_facts registered for each host."""
+
+    TRANSFERS_FILES = False
+    BYPASS_HOST_LOOP = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Make the report."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        task_vars = task_vars or {}
+        hosts = {name: self._host(task_vars["hostvars"][name]) for name in task_vars.get("ansible_play_hosts_all", ())}
+        hosts = {name: host for name, host in hosts.items() if host is not None}
+        mended = any("before" in host for host in hosts.values())
+        run = {
+            "id": task_vars.get("hostmend_run") or runs.name(),
+            "started": min((host.pop("at") for host in hosts.values()), default=now()),
+            "finished": now(),
+            "mode": "check" if self._task.check_mode else "remediate" if mended else "audit",
+            "version": controller.importlib.import_module(controller.part("report").__package__.split(".")[0]).__version__,
+        }
+        catalog = controller.catalog()
+        report = controller.part("report.model").build(run, hosts, catalog)
+        output = self._task.args.get("output")
+        if output:
+            result["files"] = self._write(Path(self._loader.path_dwim(str(output))), report)
+        result["msg"] = self._lines(report, result.get("files", ()))
+        result["score"] = report["score"]
+        result["summary"] = report["summary"]
+        result["_ansible_verbose_always"] = True
+        self._judge(result, report)
+        return result
+
+    @staticmethod
+    def _host(variables):
+        before, after = variables.get("hostmend_audit"), variables.get("hostmend_audit_after")
+        if not before:
+            return None
+        last = after if after and not after.get("skipped") else before
+        made = {"status": "ok", "findings": list(last.get("findings") or ()), "at": before.get("at") or now()}
+        if last is after:
+            made["before"] = list(before.get("findings") or ())
+        if last.get("unreachable"):
+            made.update(status="unreachable", reason=controller.part("outcome").host_reason(last))
+        elif last.get("failed"):
+            made.update(status="failed", reason=controller.part("outcome").host_reason(last))
+        failure = variables.get("hostmend_failure")
+        if failure:
+            made.update(status="failed", reason=str(failure))
+        made.update({key: last[key] for key in KEPT if last.get(key)})
+        return made
+
+    @staticmethod
+    def _write(directory, report):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            write(directory / "report.json", json.dumps(report, indent=1) + "\n")
+            write(directory / "report.html", controller.part("report.html").render(report))
+        except OSError as error:
+            raise AnsibleActionFail(f"the report cannot be written to {directory}: {error.strerror}") from error
+        return [str(directory / "report.json"), str(directory / "report.html")]
+
+    @staticmethod
+    def _lines(report, files):
+        visible = controller.part("report.text").visible
+        lines = []
+        for name, host in report["hosts"].items():
+            counts = {}
+            for finding in host["findings"]:
+                counts[finding["status"]] = counts.get(finding["status"], 0) + 1
+            said = ", ".join(f"{counts[status]} {status}" for status in ("open", "unknown", "waived", "passed")
+                             if counts.get(status))
+            if host["status"] != "ok":
+                said = f"{host['status']}: {visible(host.get('reason', ''), 300)}"
+            lines.append(f"{visible(name)}: {said or 'no finding'}")
+            for finding in host["findings"]:
+                if finding["status"] == "open" or finding.get("outcome"):
+                    words = finding.get("outcome", finding["status"]).replace("_", " ")
+                    grade = finding.get("level") or finding.get("severity")
+                    lines.append(f"  {words}: {grade} {visible(finding['check'])} {visible(finding['resource'], 200)}")
+        score = report["score"]
+        lines.append(f"score {score if score is not None else 'unknown'} of 100")
+        return [*lines, *(f"written: {name}" for name in files)]
+
+    def _judge(self, result, report):
+        fail_on = self._task.args.get("fail_on")
+        if not fail_on:
+            return
+        if fail_on not in ("high", "medium", "low"):
+            raise AnsibleActionFail(f"hostmend_fail_on must be high, medium or low, not {fail_on!r}")
+        bad = [finding for host in report["hosts"].values() for finding in host["findings"]
+               if finding["status"] == "open"
+               and GRADES.get(str(finding.get("level") or finding.get("severity")), 1) >= GRADES[fail_on]]
+        if bad:
+            result["failed"] = True
+            result["msg"].append(f"{len(bad)} open at or above {fail_on}")

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give the detectors the host's policy, and join what they find with the catalogue.
+
+The policy is in variables: option O of class C is ``hostmend_C_O``, an option that all classes share is
+``hostmend_O``. Only options that a detector takes travel, and never a secret one.
+"""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+
+MODULE = "hostmend.hardening.security_facts"
+
+controller.preload()
+
+
+def converted(name, value, option):
+    """Return a variable's value in its option's type, as ``-e name=value`` gives everything as text."""
+    wanted = option.type
+    try:
+        if value is None:
+            return value
+        if wanted == "bool":
+            value = boolean(value)
+        elif wanted in ("int", "float") and not isinstance(value, bool):
+            value = (int if wanted == "int" else float)(value)
+        elif wanted == "list" and isinstance(value, str):
+            value = [one.strip() for one in value.split(",") if one.strip()]
+        elif wanted == "str" and isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+    except (TypeError, ValueError):
+        raise AnsibleActionFail(f"{name} must be of type {wanted}, not {value!r}") from None
+    kind = {"bool": bool, "int": int, "float": (int, float), "str": str, "list": (list, tuple), "dict": dict}[wanted]
+    if not isinstance(value, kind) or (wanted in ("int", "float") and isinstance(value, bool)):
+        raise AnsibleActionFail(f"{name} must be of type {wanted}, not {type(value).__name__}")
+    if option.choices and value not in option.choices:
+        raise AnsibleActionFail(f"{name} must be one of {', '.join(map(str, option.choices))}, not {value!r}")
+    return value
+
+
+class ActionModule(ActionBase):
+    """Run the security_facts module with the host's policy."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Run the module."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        task_vars = task_vars or {}
+        catalog = controller.catalog()
+        arguments = dict(self._task.args)
+        policy = self._policy(catalog, task_vars)
+        for name, given in (arguments.get("policy") or {}).items():
+            policy[name] = {**policy.get(name, {}), **(given or {})}
+        common = policy["common"]
+        arguments["policy"] = policy
+        arguments["gather_subset"] = self._subset(arguments.get("gather_subset") or common.get("classes"), catalog)
+        for name in ("timeout", "class_timeout"):
+            if arguments.get(name) is None and common.get(name) is not None:
+                arguments[name] = common[name]
+        result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
+        if not result.get("failed") and not result.get("unreachable"):
+            self._join(result, catalog, common, task_vars)
+        phase = task_vars.get("hostmend_phase")
+        if phase in ("before", "after"):
+            result["phase"] = phase
+        return result
+
+    def _policy(self, catalog, task_vars):
+        policy = {"common": self._options("hostmend_", catalog.common, task_vars)}
+        for name, one in catalog.classes.items():
+            given = self._options(f"hostmend_{name}_", one.policy, task_vars, defaults=False)
+            if given:
+                policy[name] = given
+        return policy
+
+    def _options(self, prefix, options, task_vars, defaults=True):
+        made = {}
+        for name, option in options.items():
+            if option.secret or not option.detector:
+                continue
+            variable = prefix + name
+            if variable in task_vars:
+                made[name] = converted(variable, self._value(variable, task_vars[variable]), option)
+            elif defaults:
+                made[name] = option.default
+        return made
+
+    def _value(self, name, value):
+        try:
+            return self._templar.template(value)
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{name} cannot be evaluated: {error}") from error
+
+    @staticmethod
+    def _subset(subset, catalog):
+        names = [subset] if isinstance(subset, str) else list(subset or ["all"])
+        names = [part.strip() for name in names for part in str(name).split(",") if part.strip()]
+        for name in names:
+            bare = name.lstrip("!")
+            if bare not in catalog.classes and bare not in ("all", "min"):
+                known = sorted(catalog.classes)
+                raise AnsibleActionFail(f"no such class: {bare}{controller.near(bare, known)}; "
+                                        f"there are {', '.join(known)}")
+        return names
+
+    def _join(self, result, catalog, common, task_vars):
+        join = controller.part("catalog").join
+        # Texts of a host are data: nothing in them is ever evaluated as a template.
+        findings = [wrap_var(join(one, catalog)) for one in result.get("findings") or ()]
+        result["findings"] = findings
+        plan = controller.part("plan")
+        made = plan.for_host(
+            findings,
+            max_risk=common.get("max_risk") or "disruptive",
+            only=self._listed("hostmend_only", task_vars),
+            skip=self._listed("hostmend_skip", task_vars),
+            selected=self._selected(task_vars),
+        )
+        facts = wrap_var(result.get("ansible_facts") or {})
+        facts.update(hostmend_findings=findings, hostmend_plan=made)
+        result["ansible_facts"] = facts
+
+    def _listed(self, name, task_vars):
+        value = self._value(name, task_vars[name]) if name in task_vars else []
+        return [value] if isinstance(value, str) else [str(one) for one in value or ()]
+
+    def _selected(self, task_vars):
+        """Return the findings of this host that a person has chosen; None where nobody was asked."""
+        if "hostmend_selected" not in task_vars:
+            return None
+        chosen = self._value("hostmend_selected", task_vars["hostmend_selected"])
+        return [str(one) for one in (chosen or {}).get(task_vars.get("inventory_hostname"), ())]

@@ -1,0 +1,129 @@
+"""What a task changed, or would change: ``{role, kind, name, action}`` for each thing.
+
+The same task yields the same items in check mode and in a real run, so that the two can be compared as sets. Items
+of our own modules come with their result (``changes``); those of Ansible's are derived from the task's arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_FILES: Mapping[str, str] = {
+    "copy": "written",
+    "template": "written",
+    "assemble": "written",
+    "unarchive": "unpacked",
+    "get_url": "written",
+    "lineinfile": "edited",
+    "blockinfile": "edited",
+    "replace": "edited",
+    "ini_file": "edited",
+    "acl": "access changed",
+}
+_UNITS = ("systemd", "systemd_service", "service", "sysvinit")
+_PACKAGES = ("package", "apt", "dnf", "dnf5", "yum")
+_UNIT_WORDS = {
+    "started": "started",
+    "stopped": "stopped",
+    "restarted": "restarted",
+    "reloaded": "reloaded",
+}
+
+
+def of_task(data: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of one task that changed something.
+
+    :param data: the event's data: ``task``, ``task_action``, ``role``.
+    :param result: the task's result.
+    """
+    role = str(data.get("role") or "").rsplit(".", 1)[-1]
+    action = str(data.get("resolved_action") or data.get("task_action") or "").rsplit(".", 1)[-1]
+    given = result.get("changes")
+    if isinstance(given, list):
+        return [_item(role, one) for one in given if isinstance(one, Mapping)]
+    arguments = (result.get("invocation") or {}).get("module_args") or {}
+    made = _derive(action, arguments, result, str(data.get("task") or ""))
+    diff = None if isinstance(result.get("censored"), str) else text_of_diff(result.get("diff"))
+    for one in made:
+        one["role"] = role
+        if diff and one["kind"] == "file":
+            one["diff"] = diff
+    return made
+
+
+def _item(role: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    made = {"role": role, **{key: str(given.get(key) or "") for key in ("kind", "name", "action")}}
+    for key in ("check", "diff"):
+        if given.get(key):
+            made[key] = str(given[key])
+    return made
+
+
+def _derive(action: str, args: Mapping[str, Any], result: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
+    if result.get("censored") or not args:
+        return [_change("task", task, "changed")]  # its arguments are secret: the task's name has to do
+    if action in _FILES:
+        name = args.get("dest") or args.get("path") or args.get("_original_basename")
+        word = "removed" if args.get("state") == "absent" and action in ("lineinfile", "blockinfile") else _FILES[action]
+        return [_change("file", name, word)]
+    if action == "file":
+        words = {"absent": "removed", "directory": "made a directory", "link": "linked", "touch": "touched"}
+        return [_change("file", args.get("path"), words.get(str(args.get("state")), "owner or mode changed"))]
+    if action in _UNITS:
+        return [_change("unit", args.get("name") or "systemd", _unit_words(args))]
+    if action in _PACKAGES:
+        names = args.get("name") or args.get("package") or args.get("pkg") or []
+        names = [names] if isinstance(names, str) else names
+        return [_change("package", name, str(args.get("state") or "present")) for name in names] or [
+            _change("package", "*", str(args.get("state") or "changed"))
+        ]
+    if action in ("user", "group"):
+        return [_change(action, args.get("name"), "removed" if args.get("state") == "absent" else "changed")]
+    if action == "sysctl":
+        return [_change("sysctl", args.get("name"), f"set to {args.get('value')}" if args.get("value") else "removed")]
+    if action in ("command", "shell", "raw"):
+        return [_change("command", task, "run")]  # not its words: a secret may be among them
+    name = args.get("name") or args.get("path") or args.get("dest") or task
+    return [_change(action, name, str(args.get("state") or "changed"))]
+
+
+def _unit_words(args: Mapping[str, Any]) -> str:
+    words = []
+    if args.get("daemon_reload") and not args.get("name"):
+        words.append("reloaded")
+    if args.get("state") in _UNIT_WORDS:
+        words.append(_UNIT_WORDS[str(args["state"])])
+    if args.get("enabled") is not None:
+        words.append("enabled" if str(args["enabled"]).lower() in ("true", "yes", "1") else "disabled")
+    if args.get("masked") is not None:
+        words.append("masked" if str(args["masked"]).lower() in ("true", "yes", "1") else "unmasked")
+    return ", ".join(words) or "changed"
+
+
+def _change(kind: str, name: Any, action: str) -> dict[str, Any]:
+    return {"kind": kind, "name": str(name or ""), "action": action}
+
+
+def text_of_diff(diff: Any, limit: int = 20000) -> str:
+    """Return a module's diff as unified text."""
+    import difflib
+
+    parts = []
+    for one in diff if isinstance(diff, list) else [diff]:
+        if not isinstance(one, Mapping):
+            continue
+        if one.get("prepared"):
+            parts.append(str(one["prepared"]))
+            continue
+        before, after = one.get("before"), one.get("after")
+        if isinstance(before, str) and isinstance(after, str) and before != after:
+            old, new = before.splitlines(), after.splitlines()
+            names = str(one.get("before_header") or "before"), str(one.get("after_header") or "after")
+            parts.append("\n".join(difflib.unified_diff(old, new, *names, n=2, lineterm="")))
+    return "\n".join(parts)[:limit]
+
+
+def key(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return what makes two changes the same one, whether predicted or made."""
+    return tuple(str(change.get(part) or "") for part in ("role", "kind", "name", "action"))  # type: ignore[return-value]

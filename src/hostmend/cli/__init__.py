@@ -1,0 +1,90 @@
+"""The command ``hostmend``. Each subcommand is imported when it is called, so that none waits for another's needs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hostmend import __version__
+from hostmend.errors import HostmendError, Stopped, near
+from hostmend.outcome import CANNOT, STOPPED
+
+#: Each subcommand: the module it is in, and its one line in the list of commands.
+COMMANDS = {
+    "audit": ("hostmend.cli.audit", "Find what is insecure, and change nothing."),
+    "remediate": ("hostmend.cli.remediate", "Audit, show the plan, mend, and audit again."),
+    "report": ("hostmend.cli.history", "Render the report of a run again."),
+    "runs": ("hostmend.cli.history", "List the runs that are kept."),
+    "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
+    "checks": ("hostmend.cli.knowledge", "List all checks."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no such command: {args[0]}{near(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_module, words) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hostmend", message="%(prog)s %(version)s")
+def hostmend() -> None:
+    """Find what is insecure on Linux hosts, show it, mend it with Ansible roles, and prove that it is mended.
+
+    Exit status: 0 nothing is open at or above --fail-on, 2 something is, 1 the work could not be done,
+    130 it was stopped.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit status. What goes wrong is one line, never a traceback."""
+    try:
+        status = hostmend.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("stopped")
+        return STOPPED
+    except click.ClickException as error:
+        say(error.format_message())
+        return CANNOT
+    except Stopped as error:
+        say(str(error))
+        return STOPPED
+    except HostmendError as error:
+        say(str(error))
+        return CANNOT
+    except BrokenPipeError:  # the reader (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CANNOT
+
+
+def say(text: Any) -> None:
+    """Say one line to the person, whatever is in it."""
+    from hostmend.report.text import visible
+
+    click.echo(f"hostmend: {visible(' '.join(str(text).split(chr(10))))}", err=True)

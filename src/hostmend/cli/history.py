@@ -1,0 +1,127 @@
+"""``hostmend report`` and ``hostmend runs``: what earlier runs found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hostmend.errors import HostmendError
+from hostmend.report.text import visible
+from hostmend.store import Store
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--format", "format_", type=click.Choice(("table", "json", "html")), default=None, help="How to render it (default: table; json with --query).")
+@click.option("--query", metavar="JMESPATH", help="Print what this JMESPath expression finds in the report, as JSON.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a file instead of the terminal.")
+def report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
+    """Render the report of RUN again: its id or the beginning of it, or a report.json. Default: the newest run.
+
+    \b
+    hostmend report --format html -o report.html
+    hostmend report --query "hosts.*.findings[] | [?status=='open'].[check, resource]"
+    """
+    search = _expression(query) if query is not None else None
+    if search is not None and format_ not in (None, "json"):
+        raise HostmendError("--query gives JSON: it does not go with --format " + str(format_))
+    found = _load(run)
+    if search is not None:
+        text = json.dumps(_search(search, found), indent=2, ensure_ascii=not sys.stdout.isatty()) + "\n"
+    elif format_ == "json":
+        text = json.dumps(found, indent=1) + "\n"
+    elif format_ == "html":
+        from hostmend.report import html
+
+        text = html.render(found)
+    else:
+        from rich.console import Console
+
+        from hostmend.report import table
+
+        if output is None:
+            table.show(found, Console())
+            return 0
+        text = table.text(found)
+    _write(text, output)
+    return 0
+
+
+def _load(run: str | None) -> dict[str, Any]:
+    path = Path(run) if run and ("/" in run or run.endswith(".json")) else None
+    if path is None:
+        return Store().report(run)
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise HostmendError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise HostmendError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("hosts"), dict) or found.get("schema") != 1:
+        raise HostmendError(f"{path} is not a report of hostmend")
+    return found
+
+
+def _expression(query: str) -> Any:
+    import jmespath
+
+    try:
+        return jmespath.compile(query)
+    except jmespath.exceptions.JMESPathError as error:
+        raise HostmendError(f"--query is not a JMESPath expression: {visible(str(error).splitlines()[0])}") from error
+
+
+def _search(expression: Any, found: dict[str, Any]) -> Any:
+    import jmespath
+
+    try:
+        return expression.search(found)
+    except jmespath.exceptions.JMESPathError as error:
+        raise HostmendError(f"--query does not fit the report: {visible(str(error).splitlines()[0])}") from error
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from hostmend.cli.work import write_file
+
+    try:
+        write_file(output, text)
+    except OSError as error:
+        raise HostmendError(f"{output} cannot be written: {error.strerror}") from error
+
+
+@click.command()
+@click.option("--limit", "-n", type=click.IntRange(1), default=20, help="How many, the newest first.")
+@click.option("--format", "format_", type=click.Choice(("table", "json")), default="table")
+def runs(limit: int, format_: str) -> int:
+    """List the runs that are kept, the newest first."""
+    rows = Store().runs(limit)
+    if format_ == "json":
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return 0
+    if not rows:
+        click.echo("There is no run yet: `hostmend audit` makes one.")
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Run", "Started", "What", "Status", "Hosts", "Score", "Open", "Unknown"):
+        table.add_column(heading, justify="right" if heading in ("Hosts", "Score", "Open", "Unknown") else "left", no_wrap=True)
+    styles = {"finished": "green", "running": "yellow"}
+    for row in rows:
+        numbers = ["" if row[key] is None else str(row[key]) for key in ("hosts", "score", "open", "unknown")]
+        table.add_row(
+            Text(visible(row["id"])), Text(visible(row["started"])), Text(visible(row["mode"])),
+            Text(visible(row["status"]), style=styles.get(row["status"], "red")), *numbers,
+        )
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)
+    return 0

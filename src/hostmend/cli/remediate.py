@@ -1,0 +1,142 @@
+"""``hostmend remediate``: audit, show the plan, ask, mend, audit again, and say what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hostmend import catalog, plan
+from hostmend.cli import options
+from hostmend.errors import HostmendError, Stopped
+from hostmend.events import Run
+from hostmend.report.text import visible
+
+RISK_STYLES = {"safe": "green", "restart": "yellow", "disruptive": "red", "manual": "bright_black"}
+MOST_AFFECTED = 4
+
+
+@click.command()
+@options.shared
+@click.option("--only", multiple=True, metavar="CHECK_OR_CLASS", help="Mend only this check or class (may be given again).")
+@click.option("--skip", multiple=True, metavar="CHECK_OR_CLASS", help="Leave this check or class alone.")
+@click.option("--max-risk", type=click.Choice(plan.RISKS[:3]), help="The highest risk of a fix that is carried out.")
+@click.option("--check", "-C", is_flag=True, help="Change nothing: say exactly what would be changed.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def remediate(only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None, check: bool, yes: bool, **given: Any) -> int:
+    """Audit, show the plan, ask, run only the roles that open findings call for, and audit again.
+
+    Says for each finding: mended, still open, unknown, or made worse.
+
+    \b
+    hostmend remediate -i inventory -b --check        what would be changed
+    hostmend remediate -i inventory -b                asks before it mends
+    hostmend remediate -i inventory -b --only redis.no_auth --yes
+    """
+    from hostmend.cli.work import Work
+
+    common = options.gather(given)
+    variables: dict[str, Any] = {}
+    if only:
+        variables["hostmend_only"] = list(options.checks_or_classes(only, "--only"))
+    if skip:
+        variables["hostmend_skip"] = list(options.checks_or_classes(skip, "--skip"))
+    if max_risk:
+        variables["hostmend_max_risk"] = max_risk
+    if not (yes or check or sys.stdin.isatty()):
+        raise HostmendError("there is no terminal to ask on: say --yes to mend, or --check to see what would be changed")
+    work = Work(common, "check" if check else "remediate")
+    shown = Plan(work.console)
+    if yes or check:
+        run = work.ansible("remediate.yml", variables, check=check, on_mending=shown.show_once)
+    else:
+        run = _ask_between(work, shown, variables)
+    report = work.report(run)
+    return work.finish(report)
+
+
+def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
+    """Audit, ask, and mend exactly what was shown."""
+    run: Run = work.ansible("audit.yml", variables)
+    chosen = planned(run)
+    if work.stopped or not chosen:
+        return run
+    shown.show_once(run)
+    count = sum(len(ones) for ones in chosen.values())
+    question = f"Mend {count} {'finding' if count == 1 else 'findings'} on {len(chosen)} {'host' if len(chosen) == 1 else 'hosts'}?"
+    try:
+        agreed = click.confirm(question, default=False, err=True)
+    except click.Abort as error:
+        work.keeper.finish(work.report(run), "stopped", work.common.output)
+        raise Stopped("stopped; nothing was changed") from error
+    if not agreed:
+        work.run["mode"] = "audit"
+        click.echo("Nothing was changed.", err=True)
+        return run
+    return work.ansible("remediate.yml", {**variables, "hostmend_selected": chosen})  # type: ignore[no-any-return]
+
+
+def planned(run: Run) -> dict[str, list[str]]:
+    """Return the findings that roles will mend, by host, as identities."""
+    return {
+        name: [plan.identity(one) for one in host.findings if plan.identity(one) in host.mend]
+        for name, host in run.hosts.items()
+        if host.mend
+    }
+
+
+class Plan:
+    """Shows the plan, once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.shown = False
+
+    def show_once(self, run: Run) -> None:
+        if not self.shown:
+            self.shown = True
+            self.console.print(self.table(run))
+
+    def table(self, run: Run) -> Table:
+        """Return the plan: finding, change, risk, and who is affected."""
+        known = catalog.load()
+        table = Table(title="What will be changed", title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
+        for heading, ratio in (("Host", 2), ("Finding", 5), ("Change", 5), ("Risk", None), ("Affected", 3)):
+            table.add_column(heading, ratio=ratio, overflow="fold", no_wrap=heading == "Risk")
+        left = 0
+        for name, host in sorted(run.hosts.items()):
+            for one in host.findings:
+                if one.get("status") != "open":
+                    continue
+                if plan.identity(one) not in host.mend:
+                    left += 1
+                    continue
+                table.add_row(*self._row(name, one, known))
+        if left:
+            table.caption = f"{left} more open {'finding is' if left == 1 else 'findings are'} not mended by this run."
+            table.caption_justify = "left"
+        return table
+
+    @staticmethod
+    def _row(host: str, finding: Mapping[str, Any], known: catalog.Catalog) -> tuple[Text, ...]:
+        check = known.check(str(finding.get("check")))
+        title = str(finding.get("title") or finding.get("check"))
+        about = Text(visible(title, 200))
+        if finding.get("resource"):
+            about.append(f"\n{visible(finding['resource'], 200)}", style="bright_black")
+        affects = [visible(one, 120) for one in finding.get("affects") or ()]
+        if len(affects) > MOST_AFFECTED:
+            affects = [*affects[:MOST_AFFECTED], f"and {len(affects) - MOST_AFFECTED} more"]
+        risk = plan.risk_of(finding)
+        return (
+            Text(visible(host, 60), style="bold"),
+            about,
+            Text(check.change.en if check else ""),
+            Text(risk, style=RISK_STYLES[risk]),
+            Text("\n".join(affects) or "nobody known"),
+        )

@@ -1,0 +1,230 @@
+"""The steps that audit and remediate have in common: run, keep, write, show."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from hostmend import __version__, catalog, outcome, session
+from hostmend.cli import say
+from hostmend.cli.options import Common, password_flags
+from hostmend.cli.progress import Progress
+from hostmend.errors import HostmendError, StoreError
+from hostmend.events import HostState, Run
+from hostmend.store import FINISHED, STOPPED, Store, now, state_directory
+
+
+class Work:
+    """One run of hostmend, of one or two runs of Ansible, with one identity and one report."""
+
+    def __init__(self, common: Common, mode: str) -> None:
+        self.common = common
+        self.mode = mode
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.run: dict[str, Any] = {
+            "id": f"{stamp}-{secrets.token_hex(3)}",
+            "started": now(),
+            "finished": None,
+            "mode": mode,
+            "version": __version__,
+            "inventory": list(common.inventory),
+            **({"limit": common.limit} if common.limit else {}),
+        }
+        self.stop = session.Stop()
+        self.console = Console(stderr=True)
+        self.keeper = Keeper(self.run)
+
+    def ansible(
+        self,
+        playbook: str,
+        variables: Mapping[str, Any] | None = None,
+        check: bool = False,
+        on_mending: Any = None,
+    ) -> Run:
+        """Run a playbook, and return what its events say; raise HostmendError where it could not begin."""
+        common = self.common
+        given: dict[str, Any] = {"hostmend_session": True, "hostmend_run": self.run["id"], **(variables or {})}
+        if common.classes:
+            given["hostmend_classes"] = list(common.classes)
+        request = session.Request(
+            playbook=playbook,
+            inventory=common.inventory,
+            limit=common.limit,
+            options=[*common.ansible, *password_flags(common.passwords)],
+            variables=given,
+            passwords=common.passwords,
+            check=check,
+            diff=check,
+            verbosity=common.verbosity,
+        )
+        with self.stop.on_signals(), Progress(self.console, quiet=common.verbosity > 0) as progress:
+
+            def watch(host: HostState) -> None:
+                if on_mending is not None and host.stage.startswith("mending"):
+                    progress.stop()
+                    on_mending(run)
+                progress.watch(host)
+
+            run = Run(watch)
+
+            def take(event: Mapping[str, Any]) -> None:
+                self.keeper.begin()
+                run.take(event)
+
+            show = _show_ansible if common.verbosity else None
+            result = session.run(request, take, self.stop, show)
+        if result.status != "stopped" and not run.hosts:
+            self.keeper.give_up()
+            raise HostmendError(_why_nothing(result, run, common))
+        return run
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop.asked is not None
+
+    def report(self, run: Run) -> dict[str, Any]:
+        """Return the report of what the events said."""
+        from hostmend.report import model
+
+        self.run["finished"] = now()
+        if self.stopped:
+            self.run["status"] = "stopped"
+        hosts = {name: host.result() for name, host in run.hosts.items()}
+        return model.build(self.run, hosts, catalog.load(), self.common.language)
+
+    def finish(self, report: dict[str, Any], outcome_table: bool = False) -> int:
+        """Keep, write and show the report; return the exit status."""
+        self.keeper.finish(report, STOPPED if self.stopped else FINISHED, written=self.common.output)
+        files: list[str] = []
+        if self.common.output is not None:
+            files = write_report(report, self.common.output)
+        if self.common.format == "json":
+            sys.stdout.write(json.dumps(filtered(report, self.common.severity), indent=1) + "\n")
+        else:
+            from hostmend.report import table
+
+            table.show(filtered(report, self.common.severity), Console(), files)
+        if self.stopped:
+            say(f"stopped; what was done by then is kept as run {self.run['id']}")
+            return outcome.STOPPED
+        return outcome.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
+
+
+class Keeper:
+    """Keeps the run in the store, beside Ansible's work. A store that fails never loses a report."""
+
+    def __init__(self, run: Mapping[str, Any]) -> None:
+        self.row = {**run, "controller": socket.gethostname()}
+        self.store = Store()
+        self.thread: threading.Thread | None = None
+        self.problem: str | None = None
+
+    def begin(self) -> None:
+        """Note the beginning, on a thread: the store's library is loaded while the hosts are busy."""
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._begin, daemon=True)
+            self.thread.start()
+
+    def _begin(self) -> None:
+        try:
+            self.store.begin(self.row)
+        except StoreError as error:
+            self.problem = str(error)
+
+    def give_up(self) -> None:
+        """Note that nothing came of the run."""
+        if self.thread is not None:
+            self.thread.join()
+            if self.problem is None:
+                try:
+                    self.store.end(str(self.row["id"]), "failed")
+                except StoreError as error:
+                    say(error)
+
+    def finish(self, report: Mapping[str, Any], status: str, written: Path | None) -> None:
+        """Keep the report; where the store does not take it, put it into a file beside the store."""
+        if self.thread is not None:
+            self.thread.join()
+        try:
+            if self.problem is not None:
+                raise StoreError(self.problem)
+            self.store.finish(report, status)
+        except StoreError as error:
+            rescued = "" if written else self._rescue(report)
+            say(f"{error}{rescued}")
+
+    def _rescue(self, report: Mapping[str, Any]) -> str:
+        for directory in (state_directory() / "unsaved", Path(tempfile.gettempdir())):
+            try:
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                path = directory / f"hostmend-{self.row['id']}.json"
+                write_file(path, json.dumps(report, indent=1) + "\n")
+                return f"; the report is in {path}"
+            except OSError:
+                continue
+        return ""
+
+
+def write_report(report: Mapping[str, Any], directory: Path) -> list[str]:
+    """Write report.json and report.html, each whole or not at all."""
+    from hostmend.report import html
+
+    try:
+        write_file(directory / "report.json", json.dumps(report, indent=1) + "\n")
+        write_file(directory / "report.html", html.render(report))
+    except OSError as error:
+        raise HostmendError(f"the report cannot be written to {directory}: {error.strerror}") from error
+    return [str(directory / "report.json"), str(directory / "report.html")]
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner's eyes."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def filtered(report: dict[str, Any], severity: str | None) -> dict[str, Any]:
+    """Return the report less the findings below a severity; counts and scores stay those of the whole."""
+    if severity is None:
+        return report
+    least = outcome.GRAVITY[severity]
+    hosts = {
+        name: {**host, "findings": [one for one in host["findings"] if outcome.gravity(one) >= least]}
+        for name, host in report["hosts"].items()
+    }
+    return {**report, "hosts": hosts}
+
+
+def _show_ansible(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _why_nothing(result: session.Result, run: Run, common: Common) -> str:
+    """Return in one line why no host was worked on."""
+    for line in result.errors:
+        if "no hosts to target" in line or "leaves us with no hosts" in line:
+            break
+        if line:
+            return f"Ansible could not begin: {outcome.one_line(line, 500)}"
+    where = ", ".join(common.inventory) or "the inventory"
+    if common.limit:
+        return f"no host of {where} is meant by --limit {common.limit}"
+    return f"there is no host in {where}"

@@ -1,0 +1,27 @@
+"""What may go wrong, each in one line for a person."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HostmendError(Exception):
+    """hostmend cannot do its work; the message is one clear line."""
+
+
+class StoreError(HostmendError):
+    """The store of runs cannot be read or written."""
+
+
+class Stopped(HostmendError):
+    """A person or the system asked the run to stop."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return words that name what may have been meant, or nothing."""
+    known = list(known)
+    match = difflib.get_close_matches(name, known, n=1)
+    if not match:
+        match = [one for one in known if one.split(".")[-1] == name][:1]
+    return f" (did you mean {match[0]}?)" if match else ""

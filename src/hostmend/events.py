@@ -1,0 +1,180 @@
+"""What the events of an Ansible run say: findings of each host, changes, failures and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hostmend import changes as derived
+from hostmend import outcome
+
+DETECT = "security_facts"
+#: Our own tasks that a role runs for safety: what they do is not a change of the host's state.
+OWN = ("security_facts", "report", "journal", "confirm", "rollback")
+
+
+@dataclass
+class HostState:
+    """What is known of one host so far."""
+
+    name: str
+    stage: str = "waiting"
+    status: str | None = None  # ok, unreachable, failed; None: nothing was heard yet
+    reason: str = ""
+    before: list[dict[str, Any]] | None = None
+    after: list[dict[str, Any]] | None = None
+    planned: tuple[str, ...] = ()  # roles
+    mend: frozenset[str] = frozenset()  # identities of findings
+    extra: dict[str, Any] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        return self.after if self.after is not None else self.before or []
+
+    def result(self) -> dict[str, Any]:
+        """Return the host as the report's model takes it."""
+        made: dict[str, Any] = {"status": self.status or "failed", "reason": self.reason, "findings": self.findings}
+        if self.status is None:
+            made["reason"] = "the run ended before the host was audited"
+        if self.failures:
+            made.update(status="failed", reason="; ".join(dict.fromkeys(self.failures)))
+        if self.after is not None:
+            made["before"] = self.before or []
+        elif self.before is not None and self.planned and self.failures:
+            made["reason"] += "; the host was not audited again"
+        made.update(self.extra)
+        if self.changes:
+            made["changes"] = self.changes
+        return made
+
+
+class Run:
+    """Takes events and keeps what they mean."""
+
+    def __init__(self, watch: Callable[[HostState], None] | None = None) -> None:
+        self.hosts: dict[str, HostState] = {}
+        self.no_hosts = False
+        self.problems: list[str] = []
+        self.watch = watch
+        self._handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {
+            "runner_on_start": self._start,
+            "runner_on_ok": self._ok,
+            "runner_item_on_ok": self._ok,
+            "runner_on_failed": self._failed,
+            "runner_item_on_failed": self._item_failed,
+            "runner_on_unreachable": self._unreachable,
+            "playbook_on_no_hosts_matched": self._no_hosts,
+        }
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Take one event of ansible-runner."""
+        handler = self._handlers.get(str(event.get("event")))
+        if handler is not None:
+            handler(event.get("event_data") or {})
+
+    def _host(self, data: Mapping[str, Any]) -> HostState | None:
+        name = data.get("host")
+        if not isinstance(name, str):
+            return None
+        return self.hosts.setdefault(name, HostState(name))
+
+    def _tell(self, host: HostState) -> None:
+        if self.watch is not None:
+            self.watch(host)
+
+    def _start(self, data: Mapping[str, Any]) -> None:
+        host = self._host(data)
+        if host is None or action(data) in ("report", "meta", "fail"):
+            return
+        role = role_of(data)
+        if action(data) == DETECT and not role:
+            host.stage = "auditing" if host.before is None else "auditing again"
+        elif role:
+            host.stage = f"mending {role}"
+        self._tell(host)
+
+    def _ok(self, data: Mapping[str, Any]) -> None:
+        host = self._host(data)
+        result = data.get("res")
+        if host is None or not isinstance(result, Mapping):
+            return
+        if action(data) == DETECT and not role_of(data):
+            self._detected(host, result)
+        elif result.get("changed") and role_of(data) and action(data) not in OWN and "results" not in result:
+            for one in derived.of_task(data, result):
+                if one not in host.changes:
+                    host.changes.append(one)
+
+    def _detected(self, host: HostState, result: Mapping[str, Any]) -> None:
+        findings = [dict(one) for one in result.get("findings") or () if isinstance(one, Mapping)]
+        if result.get("phase") == "after":
+            host.after = findings
+        else:
+            host.before = findings
+            plan = (result.get("ansible_facts") or {}).get("hostmend_plan") or {}
+            host.planned = tuple(str(role) for role in plan.get("roles") or ())
+            host.mend = frozenset(str(one) for one in plan.get("mend") or ())
+        host.status = "ok"
+        host.extra = {key: result[key] for key in ("classes", "system") if result.get(key)}
+        host.warnings += [str(one) for one in result.get("warnings") or ()]
+        host.stage = "done"
+        self._tell(host)
+
+    def _failed(self, data: Mapping[str, Any]) -> None:
+        host = self._host(data)
+        result = data.get("res")
+        if host is None or not isinstance(result, Mapping) or action(data) == "fail":
+            return
+        if action(data) == DETECT and not role_of(data):
+            why = outcome.host_reason(result)
+            if host.before is None:
+                host.status, host.reason = "failed", why
+            else:
+                host.failures.append(f"the second audit failed: {why}")
+        elif not data.get("ignore_errors"):
+            role = role_of(data)
+            where = f"role {role}, " if role else ""
+            host.failures.append(f"{where}{outcome.one_line(str(data.get('task') or 'task'), 80)}: {failure(result)}")
+        host.stage = "failed"
+        self._tell(host)
+
+    def _item_failed(self, data: Mapping[str, Any]) -> None:
+        """An item that failed is told by the task's own failure that follows."""
+
+    def _unreachable(self, data: Mapping[str, Any]) -> None:
+        host = self._host(data)
+        if host is None:
+            return
+        why = outcome.host_reason(data.get("res") or {})
+        if host.before is None:
+            host.status, host.reason = "unreachable", why
+        else:
+            host.failures.append(f"the host could not be reached any more: {why}")
+        host.stage = "unreachable"
+        self._tell(host)
+
+    def _no_hosts(self, data: Mapping[str, Any]) -> None:
+        del data
+        self.no_hosts = True
+
+
+def failure(result: Mapping[str, Any]) -> str:
+    """Return in one line why a task failed; of a loop what its first failed item said."""
+    for item in result.get("results") or ():
+        if isinstance(item, Mapping) and item.get("failed"):
+            return outcome.host_reason(item)
+    return outcome.host_reason(result)
+
+
+def action(data: Mapping[str, Any]) -> str:
+    """Return the short name of the module or action of an event's task."""
+    return str(data.get("resolved_action") or data.get("task_action") or "").rsplit(".", 1)[-1]
+
+
+def role_of(data: Mapping[str, Any]) -> str:
+    """Return the short name of the role of an event's task."""
+    return str(data.get("role") or "").rsplit(".", 1)[-1]
