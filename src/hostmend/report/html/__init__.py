@@ -109,7 +109,7 @@ def render(report: Mapping[str, Any], catalog: catalogue.Catalog | None = None) 
         "grades": _grades(report),
         "trend": _trend(report["run"].get("trend") or ()),
     }
-    return _environment().get_template("page.html.j2").render(context).lstrip()
+    return _environment().get_template("page.html.j2").render(context).strip() + "\n"
 
 
 @functools.cache
