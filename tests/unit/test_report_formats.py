@@ -6,10 +6,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from junitparser import Error, Failure, JUnitXml, Skipped
 from markdown_it import MarkdownIt
 
 import report_data
+from hostmend.cli import history
 from hostmend.report import formats
 
 REPORTS = {
@@ -151,3 +153,24 @@ def test_markdown_shows_the_text_as_it_is():
     page = MarkdownIt("commonmark").enable("table").render(text)
     assert "redis-server 0.0.0.0:6379 (/etc/redis/redis.conf)" in page
     assert "score 71 of 100" in page
+
+
+# The command
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_the_command_renders_a_report_again(name, tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(formats.render(report_data.fleet(), "json"))
+    made = CliRunner().invoke(history.report, [str(path), "--format", name, "-o", str(tmp_path / "out")])
+    assert made.exit_code == 0, made.output
+    assert "cache-01.example.net" in (tmp_path / "out").read_text()
+
+
+def test_a_report_of_a_later_version_can_still_be_shown():
+    report = report_data.fleet()
+    for host in report["hosts"].values():
+        for finding in host["findings"]:
+            finding["fix"]["risk"] = "novel"
+    for name in formats.FORMATS:
+        assert formats.render(report, name)

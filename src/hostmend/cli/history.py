@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from hostmend.errors import HostmendError
+from hostmend.report.formats import FORMATS, render
 from hostmend.report.text import visible
 from hostmend.store import Store
 
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--format", "format_", type=click.Choice(("table", "json", "html")), default=None, help="How to render it (default: table; json with --query).")
+@click.option("--format", "format_", type=click.Choice(tuple(FORMATS)), default=None, help="How to render it (default: table; json with --query).")
 @click.option("--query", metavar="JMESPATH", help="Print what this JMESPath expression finds in the report, as JSON.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a file instead of the terminal.")
 def report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
@@ -32,21 +33,15 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
     found = _load(run)
     if search is not None:
         text = json.dumps(_search(search, found), indent=2, ensure_ascii=not sys.stdout.isatty()) + "\n"
-    elif format_ == "json":
-        text = json.dumps(found, indent=1) + "\n"
-    elif format_ == "html":
-        from hostmend.report import html
-
-        text = html.render(found)
-    else:
+    elif format_ in (None, "table") and output is None:
         from rich.console import Console
 
         from hostmend.report import table
 
-        if output is None:
-            table.show(found, Console())
-            return 0
-        text = table.text(found)
+        table.show(found, Console())
+        return 0
+    else:
+        text = render(found, format_ or "table")
     _write(text, output)
     return 0
 
@@ -67,12 +62,13 @@ def _load(run: str | None) -> dict[str, Any]:
 
 
 def _expression(query: str) -> Any:
-    import jmespath
+    import jmespath  # type: ignore[import-untyped]
 
     try:
         return jmespath.compile(query)
     except jmespath.exceptions.JMESPathError as error:
-        raise HostmendError(f"--query is not a JMESPath expression: {visible(str(error).splitlines()[0])}") from error
+        said = visible(str(error).splitlines()[0].rstrip(": ").removeprefix("Invalid jmespath expression: "))
+        raise HostmendError(f"--query is not a JMESPath expression: {said}: {query}") from error
 
 
 def _search(expression: Any, found: dict[str, Any]) -> Any:
@@ -108,9 +104,10 @@ def runs(limit: int, format_: str) -> int:
     if not rows:
         click.echo("There is no run yet: `hostmend audit` makes one.")
         return 0
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from hostmend.cli import wide_console
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Run", "Started", "What", "Status", "Hosts", "Score", "Open", "Unknown"):
@@ -122,6 +119,5 @@ def runs(limit: int, format_: str) -> int:
             Text(visible(row["id"])), Text(visible(row["started"])), Text(visible(row["mode"])),
             Text(visible(row["status"]), style=styles.get(row["status"], "red")), *numbers,
         )
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    wide_console().print(table)
     return 0

@@ -43,7 +43,8 @@ class Words:
 
     def plain(self, key: str, /, **values: Any) -> str:
         """Return a word or sentence as plain text."""
-        text = words()[key][self.language]
+        known = words().get(key)  # a report of a later version may know more words than this page
+        text = known[self.language] if known else key.partition(".")[2] or key
         one, bar, more = text.partition(" | ")
         if bar:
             text = one if values.get("n") == 1 else more
@@ -176,7 +177,7 @@ def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for finding in host["findings"]:
             if finding["status"] != "open":
                 continue
-            risk = finding["fix"]["risk"]
+            risk = finding["fix"]["risk"] if finding["fix"]["risk"] in catalogue.RISKS else "manual"
             group = groups.setdefault(finding["check"], {"finding": finding, "hosts": {}, "risk": risk})
             group["hosts"][name] = True
             group["risk"] = max(group["risk"], risk, key=catalogue.RISKS.index)
