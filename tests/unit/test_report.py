@@ -1,12 +1,16 @@
+import importlib
 import json
+import sys
 from html import unescape
 from pathlib import Path
 
 import jsonschema
 import pytest
 import report_data
+import tree
 
 from hostmend import catalog, report
+from hostmend import finding as words
 from hostmend.report import html, model, outcome, score
 from hostmend.report.text import visible
 
@@ -352,3 +356,18 @@ def test_every_word_that_the_page_asks_for_is_there():
 def test_passed_evidence_is_left_out_of_a_large_page_and_the_page_says_so():
     page = render(report_data.large(21, 100))
     assert "evidence of passed checks is in report.json" in page.split("<main")[1].split("<footer")[0]
+
+
+# One vocabulary
+
+
+def test_the_words_are_the_same_on_the_target_and_in_the_schema():
+    sys.path.insert(0, str(tree.ROOT / ".ansible" / "collections"))
+    target = importlib.import_module("ansible_collections.hostmend.hardening.plugins.module_utils.finding")
+    definitions = SCHEMA["$defs"]
+    assert target.STATUSES == words.STATUSES == tuple(definitions["status"]["enum"])
+    assert tuple(definitions["severity"]["enum"]) == words.SEVERITIES
+    assert tuple(definitions["level"]["enum"]) == words.LEVELS
+    assert tuple(definitions["risk"]["enum"]) == words.RISKS
+    assert tuple(definitions["finding"]["properties"]["outcome"]["enum"]) == words.OUTCOMES
+    assert set(words.GRADES) == {*words.SEVERITIES, *words.LEVELS}

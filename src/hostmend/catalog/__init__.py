@@ -18,11 +18,9 @@ from typing import Any
 
 import yaml
 
+from hostmend.finding import KINDS, LEVELS, RISKS, SEVERITIES
+
 LANGUAGES = ("en", "zh_TW")
-KINDS = ("vulnerability", "alert")
-SEVERITIES = ("high", "medium", "low")
-LEVELS = ("urgent", "suspicious", "notice")
-RISKS = ("safe", "restart", "disruptive", "manual")
 OPTION_TYPES: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),

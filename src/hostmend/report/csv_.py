@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hostmend.report import model
+from hostmend.finding import grade
 from hostmend.report.text import visible
 
 COLUMNS = (
@@ -44,7 +44,7 @@ def render(report: Mapping[str, Any]) -> str:
         for finding in host["findings"]:
             row = {
                 **finding,
-                "severity": model.grade(finding),
+                "severity": grade(finding),
                 "role": finding["fix"].get("role", ""),
                 "risk": finding["fix"]["risk"],
                 "references": "; ".join(finding["references"]),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from hostmend.report import model
+from hostmend.finding import grade
 from hostmend.report.text import visible
 
 _TAGS = {
@@ -52,10 +52,10 @@ def _case(suite: ElementTree.Element, host: str, finding: Mapping[str, Any]) -> 
     tag = _TAGS.get(status)
     if tag is None:
         return
-    message = f"{model.grade(finding)}: {finding['title']}" if status == "open" else f"{status}: {finding['reason']}"
+    message = f"{grade(finding)}: {finding['title']}" if status == "open" else f"{status}: {finding['reason']}"
     made = ElementTree.SubElement(case, tag, message=visible(message))
     if tag != "skipped":
-        made.set("type", model.grade(finding) if status == "open" else status)
+        made.set("type", grade(finding) if status == "open" else status)
         made.text = "\n".join(
             visible(line) for line in (finding.get("why"), finding.get("change"), finding["reason"]) if line
         )

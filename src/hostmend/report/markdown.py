@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hostmend.report import model
+from hostmend.finding import GRADES, grade
 from hostmend.report.text import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=\"'/])")
@@ -19,7 +19,7 @@ def render(report: Mapping[str, Any]) -> str:
     summary = report["summary"]
     score = "no score" if report["score"] is None else f"score {report['score']} of 100"
     counts = {**summary["severity"], **summary["level"]}
-    grades = ", ".join(f"{counts[name]} {name}" for name in model.GRADES if counts.get(name))
+    grades = ", ".join(f"{counts[name]} {name}" for name in GRADES if counts.get(name))
     status = summary["status"]
     lines = [
         f"# hostmend {_text(report['run']['mode'] or '')}: {score}".replace("  ", " "),
@@ -49,7 +49,7 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
         lines += ["| | Finding | Where | Check | Fix |", "| --- | --- | --- | --- | --- |"]
     for finding in rows:
         word = finding.get("outcome") if finding.get("outcome") in ("mended", "made_worse") else None
-        word = word or (model.grade(finding) if finding["status"] == "open" else finding["status"])
+        word = word or (grade(finding) if finding["status"] == "open" else finding["status"])
         reason = f" ({_text(finding['reason'])})" if finding["reason"] else ""
         role = finding["fix"].get("role")
         fix = f"{_text(role)}, {finding['fix']['risk']}" if role else "by hand"

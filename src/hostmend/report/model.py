@@ -7,16 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hostmend import catalog as catalogue
+from hostmend.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
 from hostmend.report import outcome, score
 
 SCHEMA = 1
-STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
-HOST_STATUSES = ("ok", "unreachable", "failed")
-#: From what to see first to what to see last.
-GRADES = ("urgent", "high", "suspicious", "medium", "low", "notice")
 _STATUS_ORDER = {name: place for place, name in enumerate(("open", "unknown", "waived", "not_assessed", "passed"))}
 _GRADE_ORDER = {name: place for place, name in enumerate(GRADES)}
-_RISK_ORDER = {name: place for place, name in enumerate(catalogue.RISKS)}
+_RISK_ORDER = {name: place for place, name in enumerate(RISKS)}
 
 
 def build(
@@ -101,11 +98,6 @@ def _check(catalog: catalogue.Catalog, name: str, language: str) -> dict[str, An
     }
 
 
-def grade(finding: Mapping[str, Any]) -> str:
-    """Return the one word for how grave a finding is: the severity, or the level of an alert."""
-    return str(finding.get("level" if finding.get("kind") == "alert" else "severity") or "low")
-
-
 def order(finding: Mapping[str, Any]) -> tuple[int, int, int, str, str]:
     """Sort key: open first, the gravest first, the safest fix first."""
     return (
@@ -121,8 +113,8 @@ def summarize(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the counts of a report: hosts and findings by status, open ones by severity, level and class."""
     host_status: Counter[str] = Counter(dict.fromkeys(HOST_STATUSES, 0))
     status: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
-    severity: Counter[str] = Counter(dict.fromkeys(catalogue.SEVERITIES, 0))
-    level: Counter[str] = Counter(dict.fromkeys(catalogue.LEVELS, 0))
+    severity: Counter[str] = Counter(dict.fromkeys(SEVERITIES, 0))
+    level: Counter[str] = Counter(dict.fromkeys(LEVELS, 0))
     classes: dict[str, Counter[str]] = {}
     outcomes: Counter[str] = Counter()
     for host in hosts:
@@ -140,5 +132,5 @@ def summarize(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "severity": dict(severity),
         "level": dict(level),
         "class": {name: dict(counts) for name, counts in sorted(classes.items())},
-        **({"outcome": {name: outcomes[name] for name in outcome.OUTCOMES}} if outcomes else {}),
+        **({"outcome": {name: outcomes[name] for name in OUTCOMES}} if outcomes else {}),
     }

@@ -6,16 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-OUTCOMES = ("mended", "still_open", "unknown", "made_worse")
+from hostmend.finding import identity
+
 _CLEAN = ("passed", "not_applicable")
 _GRAVITY = {"low": 1, "medium": 2, "high": 3, "notice": 1, "suspicious": 2, "urgent": 3}
 
 Finding = Mapping[str, Any]
-
-
-def identity(finding: Finding) -> tuple[str, str]:
-    """Return what a finding is the same by, on one host, through time."""
-    return str(finding.get("check")), str(finding.get("resource") or "")
 
 
 def compare(before: Iterable[Finding], after: Iterable[Finding]) -> list[dict[str, Any]]:

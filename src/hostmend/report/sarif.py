@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from hostmend.report import model
+from hostmend.finding import grade
 from hostmend.report.text import visible
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -59,7 +59,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _rule(check: str, finding: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
-    grade = model.grade({**finding, **{key: texts[key] for key in ("severity", "level") if key in texts}})
+    word = grade({**finding, **{key: texts[key] for key in ("severity", "level") if key in texts}})
     title = visible(finding["title"])
     made: dict[str, Any] = {
         "id": check,
@@ -67,10 +67,10 @@ def _rule(check: str, finding: Mapping[str, Any], texts: Mapping[str, Any]) -> d
         "shortDescription": {"text": title},
         "fullDescription": {"text": visible(texts.get("why") or title)},
         "help": {"text": visible(texts.get("change") or title)},
-        "defaultConfiguration": {"level": _LEVELS.get(grade, "warning")},
+        "defaultConfiguration": {"level": _LEVELS.get(word, "warning")},
         "properties": {
             "tags": list(dict.fromkeys(["security", finding["class"], *map(visible, texts.get("references") or ())])),
-            "security-severity": _NUMBERS.get(grade, "5.5"),
+            "security-severity": _NUMBERS.get(word, "5.5"),
             "precision": "high",
         },
     }
@@ -86,7 +86,7 @@ def _result(host: str, finding: Mapping[str, Any], index: int) -> dict[str, Any]
         "ruleId": finding["check"],
         "ruleIndex": index,
         "kind": _KINDS[status],
-        "level": _LEVELS.get(model.grade(finding), "warning") if _KINDS[status] == "fail" else "none",
+        "level": _LEVELS.get(grade(finding), "warning") if _KINDS[status] == "fail" else "none",
         "message": {"text": f"{visible(host)}: {visible(finding['title'])}: {resource or 'host'}{reason}"},
         "locations": [
             {

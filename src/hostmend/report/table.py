@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hostmend.report import model
+from hostmend.finding import GRADES, grade
 from hostmend.report.text import visible
 
 STYLES = {
@@ -111,12 +111,12 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
 
 
 def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
-    status, grade = finding["status"], model.grade(finding)
-    outcome = finding.get("outcome")
-    word = (
-        OUTCOMES.get(str(outcome), "") if outcome in ("mended", "made_worse") else grade if status == "open" else status
-    )
-    style = STYLES.get(str(outcome) if outcome in ("mended", "made_worse") else word, "")
+    status, outcome = finding["status"], finding.get("outcome")
+    if outcome in ("mended", "made_worse"):
+        word, style = OUTCOMES[outcome], STYLES[outcome]
+    else:
+        word = grade(finding) if status == "open" else status
+        style = STYLES.get(word, "")
     body = Text(visible(finding["title"]))
     if finding["resource"]:
         body.append(f": {visible(finding['resource'], 300)}", style="bright_black")
@@ -155,7 +155,7 @@ def _summary(report: Mapping[str, Any]) -> Text:
         if summary["hosts"].get(name):
             line.append(f", {summary['hosts'][name]} {name}", style="bold magenta")
     counts = {**summary["severity"], **summary["level"]}
-    grades = [(name, counts[name]) for name in model.GRADES if counts.get(name)]
+    grades = [(name, counts[name]) for name in GRADES if counts.get(name)]
     line.append("; ")
     line.append(f"{summary['status']['open']} open", style="bold")
     if grades:

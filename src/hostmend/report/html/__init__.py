@@ -22,6 +22,7 @@ import yaml
 from markupsafe import Markup, escape
 
 from hostmend import catalog as catalogue
+from hostmend.finding import GRADES, RISKS, grade
 from hostmend.report import model
 from hostmend.report.text import visible
 
@@ -124,7 +125,7 @@ def _environment() -> jinja2.Environment:
     )
     made.filters["evidence"] = evidence
     made.filters["lines"] = lambda value: str(value).splitlines()[:400]
-    made.filters["grade"] = model.grade
+    made.filters["grade"] = grade
     made.filters["clock"] = _clock
     made.globals["command"] = command
     made.globals["rehearse"] = rehearse
@@ -177,16 +178,16 @@ def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for finding in host["findings"]:
             if finding["status"] != "open":
                 continue
-            risk = finding["fix"]["risk"] if finding["fix"]["risk"] in catalogue.RISKS else "manual"
+            risk = finding["fix"]["risk"] if finding["fix"]["risk"] in RISKS else "manual"
             group = groups.setdefault(finding["check"], {"finding": finding, "hosts": {}, "risk": risk})
             group["hosts"][name] = True
-            group["risk"] = max(group["risk"], risk, key=catalogue.RISKS.index)
+            group["risk"] = max(group["risk"], risk, key=RISKS.index)
             if model.order(finding)[1] < model.order(group["finding"])[1]:
                 group["finding"] = finding
     made = [{**group, "hosts": list(group["hosts"])} for group in groups.values()]
 
     def rank(group: Mapping[str, Any]) -> tuple[int, int, int, str]:
-        gravity, risk = model.order(group["finding"])[1], catalogue.RISKS.index(group["risk"])
+        gravity, risk = model.order(group["finding"])[1], RISKS.index(group["risk"])
         return gravity, risk, -len(group["hosts"]), group["finding"]["check"]
 
     return sorted(made, key=rank)
@@ -233,7 +234,7 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for finding in host["findings"]:
             counts[finding["status"]] = counts.get(finding["status"], 0) + 1
             if finding["status"] == "open":
-                grades[model.grade(finding)] = grades.get(model.grade(finding), 0) + 1
+                grades[grade(finding)] = grades.get(grade(finding), 0) + 1
         made.append(
             {
                 "name": name,
@@ -268,7 +269,7 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for finding in host["findings"]:
             status = finding["status"]
             key = (
-                model.grade(finding)
+                grade(finding)
                 if status == "open"
                 else "other"
                 if status in ("waived", "not_assessed")
@@ -276,7 +277,7 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             )
             if key != "not_applicable":
                 rows[finding["class"]][key] = rows[finding["class"]].get(key, 0) + 1
-    order = (*model.GRADES, "unknown", "other", "passed")
+    order = (*GRADES, "unknown", "other", "passed")
     made = []
     for name, counts in rows.items():
         parts, left = [], 0
@@ -284,7 +285,7 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             if counts.get(key):
                 parts.append({"key": key, "left": left, "n": counts[key]})
                 left += counts[key]
-        opened = sum(counts.get(key, 0) for key in model.GRADES)
+        opened = sum(counts.get(key, 0) for key in GRADES)
         made.append({"name": name, "parts": parts, "total": left, "open": opened, "unknown": counts.get("unknown", 0)})
     return sorted(made, key=lambda row: (-row["open"], -row["unknown"], row["name"]))
 
@@ -292,7 +293,7 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _grades(report: Mapping[str, Any]) -> list[tuple[str, int]]:
     summary = report["summary"]
     counts = {**summary["severity"], **summary["level"]}
-    return [(name, counts[name]) for name in model.GRADES if name in summary["severity"] or counts[name]]
+    return [(name, counts[name]) for name in GRADES if name in summary["severity"] or counts[name]]
 
 
 def _trend(points: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
