@@ -198,6 +198,7 @@ def test_without_scripts_everything_can_still_be_read(show, browser):
 def test_on_paper_every_finding_is_unfolded(show, browser, tmp_path):
     page = show(report_data.fleet())
     browser.send("Emulation.setEmulatedMedia", media="print")
+    page.settle()
     assert page.run(
         "[...document.querySelectorAll('details.f .body')]"
         ".every(body => body.checkVisibility({contentVisibilityAuto: true}))"

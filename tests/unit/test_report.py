@@ -332,6 +332,17 @@ def test_the_verdict(findings, expected):
     assert html.verdict(build(findings)) == expected
 
 
+def test_a_link_to_a_host_lasts_and_is_its_own():
+    names = ["web 01", "web/01", "web-01.example.net"]
+    made = model.build(
+        report_data.RUN, {name: {"status": "ok", "findings": []} for name in names}, report_data.load_catalog()
+    )
+    page = render(made)
+    for anchor in ("host-web_01", "host-web_01_", "host-web-01.example.net"):
+        assert page.count(f'id="{anchor}"') == 1
+        assert page.count(f'href="#{anchor}"') == 1
+
+
 def test_the_page_of_no_host_at_all_can_be_read():
     page = render(model.build(report_data.RUN, {}, report_data.load_catalog()))
     assert "No host could be audited." in page

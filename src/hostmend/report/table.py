@@ -28,6 +28,7 @@ STYLES = {
 }
 OUTCOMES = {"mended": "mended", "still_open": "still open", "unknown": "unknown", "made_worse": "made worse"}
 PLAIN_WIDTH = 120
+MOST_NAMED = 20
 
 
 def show(report: Mapping[str, Any], console: Console, files: Sequence[str] = ()) -> None:
@@ -60,7 +61,9 @@ def build(report: Mapping[str, Any], files: Sequence[str] = ()) -> Group:
             parts += [_host(name, host, report["run"].get("mode") == "check"), Text()]
     if quiet:  # hosts with nothing to say are named together in one line
         line = Text("Nothing open on ", style="green")
-        line.append(", ".join(visible(name) for name in quiet), style="bold")
+        line.append(", ".join(visible(name) for name in quiet[:MOST_NAMED]), style="bold")
+        if len(quiet) > MOST_NAMED:
+            line.append(f" and {len(quiet) - MOST_NAMED} more hosts")
         parts = [line, Text(), *parts]
     return Group(*parts, _summary(report), *_unknown(report), *(_written(files) if files else ()))
 

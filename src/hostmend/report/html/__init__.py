@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -228,6 +229,7 @@ def verdict(report: Mapping[str, Any]) -> str:
 
 def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     made = []
+    anchors: set[str] = set()
     for name, host in report["hosts"].items():
         counts: dict[str, int] = {}
         grades: dict[str, int] = {}
@@ -238,6 +240,7 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         made.append(
             {
                 "name": name,
+                "anchor": _anchor(name, anchors),
                 "status": host["status"],
                 "reason": host.get("reason", ""),
                 "score": host["score"],
@@ -250,6 +253,15 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     made.sort(key=lambda host: (host["status"] == "ok", host["score"] if host["score"] is not None else -1))
+    return made
+
+
+def _anchor(name: str, taken: set[str]) -> str:
+    """Return the id of a host's section: the same in every report, so that a link to it lasts."""
+    made = "host-" + re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    while made in taken:
+        made += "_"
+    taken.add(made)
     return made
 
 
