@@ -49,7 +49,9 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         del tmp
         task_vars = task_vars or {}
-        hosts = {name: self._host(task_vars["hostvars"][name]) for name in task_vars.get("ansible_play_hosts_all", ())}
+        left = task_vars.get("ansible_play_hosts", ())
+        hosts = {name: self._host(task_vars["hostvars"][name], name in left)
+                 for name in task_vars.get("ansible_play_hosts_all", ())}
         hosts = {name: host for name, host in hosts.items() if host is not None}
         mended = any("before" in host for host in hosts.values())
         run = {
@@ -66,13 +68,12 @@ class ActionModule(ActionBase):
             result["files"] = self._write(Path(self._loader.path_dwim(str(output))), report)
         result["msg"] = self._lines(report, result.get("files", ()))
         result["score"] = report["score"]
-        result["summary"] = report["summary"]
         result["_ansible_verbose_always"] = True
         self._judge(result, report)
         return result
 
     @staticmethod
-    def _host(variables):
+    def _host(variables, left):
         before, after = variables.get("hostmend_audit"), variables.get("hostmend_audit_after")
         if not before:
             return None
@@ -85,6 +86,8 @@ class ActionModule(ActionBase):
         elif last.get("failed"):
             made.update(status="failed", reason=controller.part("outcome").host_reason(last))
         failure = variables.get("hostmend_failure")
+        if not failure and not left and made["status"] == "ok":
+            failure = "the host could not be reached any more"
         if failure:
             made.update(status="failed", reason=str(failure))
         made.update({key: last[key] for key in KEPT if last.get(key)})

@@ -70,9 +70,4 @@ score:
   returned: always
   type: int
   sample: 72
-summary:
-  description: Counts of hosts and findings.
-  returned: always
-  type: dict
-  sample: {"status": {"open": 3, "passed": 12}}
 """

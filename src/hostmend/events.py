@@ -29,7 +29,6 @@ class HostState:
     extra: dict[str, Any] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -120,7 +119,6 @@ class Run:
             host.mend = frozenset(str(one) for one in plan.get("mend") or ())
         host.status = "ok"
         host.extra = {key: result[key] for key in ("classes", "system") if result.get(key)}
-        host.warnings += [str(one) for one in result.get("warnings") or ()]
         host.stage = "done"
         self._tell(host)
 
@@ -165,7 +163,7 @@ class Run:
 def failure(result: Mapping[str, Any]) -> str:
     """Return in one line why a task failed; of a loop what its first failed item said."""
     for item in result.get("results") or ():
-        if isinstance(item, Mapping) and item.get("failed"):
+        if isinstance(item, Mapping) and (item.get("failed") or item.get("msg")):
             return outcome.host_reason(item)
     return outcome.host_reason(result)
 

@@ -30,11 +30,11 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"(?i)connection refused", "the connection was refused: nothing listens on its SSH port"),
     (r"(?i)connection timed out|operation timed out|timed out", "the connection timed out"),
     (r"(?i)no route to host|network is unreachable", "there is no route to it"),
-    (r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|No such file or directory.*python|interpreter.*(not found|was not found)|"
-     r"failed to discover a usable python|No python interpreters found",
+    ((r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|No such file or directory.*python|interpreter.*(not found|was not found)|"
+     r"failed to discover a usable python|No python interpreters found"),
      "no Python on the host: install python3 (3.8 or newer), or set ansible_python_interpreter"),
-    (r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|SyntaxError.*(annotations|f\"|f')|"
-     r"future feature annotations is not defined|No module named 'ansible\.module_utils\.basic'.*Python 2",
+    ((r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|SyntaxError.*(annotations|f\"|f')|"
+     r"future feature annotations is not defined|No module named 'ansible\.module_utils\.basic'.*Python 2"),
      "Python on the host is too old: 3.8 or newer is needed (ansible_python_interpreter names another one)"),
     (r"(?i)No space left on device", "no space is left on the host"),
     (r"(?i)you must install the sshpass program", "a password for SSH needs the program sshpass on this machine"),

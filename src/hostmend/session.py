@@ -257,8 +257,8 @@ def _run(
     show: Callable[[str], None] | None,
     errors: list[str],
 ) -> tuple[str, int]:
-    from ansible_runner.config.runner import RunnerConfig
-    from ansible_runner.runner import Runner
+    from ansible_runner.config.runner import RunnerConfig  # type: ignore[import-untyped]
+    from ansible_runner.runner import Runner  # type: ignore[import-untyped]
 
     settings = Path(directory) / "env"
     settings.mkdir(mode=0o700)
@@ -276,7 +276,7 @@ def _run(
             take(event)
             if show is not None and event.get("stdout"):
                 show(str(event["stdout"]))
-        except Exception as error:  # ansible-runner would swallow an OSError: keep it, and stop
+        except Exception as error:  # noqa: BLE001 - ansible-runner would swallow an OSError: keep it, and stop
             failures.append(error)
             stop.ask()
         return False  # nothing of it is written to disk

@@ -61,7 +61,8 @@ def hostmend() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status. What goes wrong is one line, never a traceback."""
     try:
-        status = hostmend.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(arguments) if arguments is not None else None
+        status = hostmend.main(args=given, prog_name="hostmend", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except click.exceptions.Exit as end:
@@ -81,6 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CANNOT
+
+
+def wide_console(stderr: bool = False) -> Any:
+    """Return a console that folds lines on a terminal, and has room for them in a pipe or a file."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=max(120, console.width))
 
 
 def say(text: Any) -> None:

@@ -95,15 +95,15 @@ def checks(classes: tuple[str, ...], format_: str, language: str) -> int:
         ]
         sys.stdout.write(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
         return 0
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from hostmend.cli import wide_console
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Check", "Grade", "Fix", "What it finds"):
         table.add_column(heading, no_wrap=heading != "What it finds")
     for one in rows:
         table.add_row(Text(one.id), Text(one.grade), Text(one.fix.risk), Text(one.title.get(language)))
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    wide_console().print(table)
     return 0

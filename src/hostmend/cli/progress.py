@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -31,7 +32,7 @@ class Progress:
         self.started = time.monotonic()
         self.told: dict[str, str] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

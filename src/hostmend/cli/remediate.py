@@ -51,7 +51,7 @@ def remediate(only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None
     if not (yes or check or sys.stdin.isatty()):
         raise HostmendError("there is no terminal to ask on: say --yes to mend, or --check to see what would be changed")
     work = Work(common, "check" if check else "remediate")
-    shown = Plan(work.console)
+    shown = Plan(work.console, "What would be changed" if check else "What will be changed")
     if yes or check:
         run = work.ansible("remediate.yml", variables, check=check, on_mending=shown.show_once)
     else:
@@ -64,7 +64,10 @@ def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
     """Audit, ask, and mend exactly what was shown."""
     run: Run = work.ansible("audit.yml", variables)
     chosen = planned(run)
-    if work.stopped or not chosen:
+    if work.stopped:
+        return run
+    if not chosen:
+        click.echo("There is nothing open that a role may mend.", err=True)
         return run
     shown.show_once(run)
     count = sum(len(ones) for ones in chosen.values())
@@ -93,8 +96,9 @@ def planned(run: Run) -> dict[str, list[str]]:
 class Plan:
     """Shows the plan, once."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, title: str = "What will be changed") -> None:
         self.console = console
+        self.title = title
         self.shown = False
 
     def show_once(self, run: Run) -> None:
@@ -105,7 +109,7 @@ class Plan:
     def table(self, run: Run) -> Table:
         """Return the plan: finding, change, risk, and who is affected."""
         known = catalog.load()
-        table = Table(title="What will be changed", title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
+        table = Table(title=self.title, title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
         for heading, ratio in (("Host", 2), ("Finding", 5), ("Change", 5), ("Risk", None), ("Affected", 3)):
             table.add_column(heading, ratio=ratio, overflow="fold", no_wrap=heading == "Risk")
         left = 0

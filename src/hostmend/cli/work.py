@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 
 from hostmend import __version__, catalog, outcome, session
-from hostmend.cli import say
+from hostmend.cli import say, wide_console
 from hostmend.cli.options import Common, password_flags
 from hostmend.cli.progress import Progress
 from hostmend.errors import HostmendError, StoreError
@@ -43,7 +43,7 @@ class Work:
             **({"limit": common.limit} if common.limit else {}),
         }
         self.stop = session.Stop()
-        self.console = Console(stderr=True)
+        self.console: Console = wide_console(stderr=True)
         self.keeper = Keeper(self.run)
 
     def ansible(

@@ -1,0 +1,324 @@
+"""The command line: what a person types, and what comes of it. Ansible itself is played by a script of events."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostmend import session
+from hostmend.cli import COMMANDS, main
+from hostmend.cli.options import gather  # noqa: F401 - imported early, so that a broken import is one failure
+
+EVIL = "web\x1b[2J\n[bold red]{{ 7*7 }}<script>"
+
+
+def finding(status: str = "open", check: str = "redis.no_auth", resource: str = "redis :6379", **more: Any) -> dict[str, Any]:
+    fix = {"role": "redis", "tags": ["redis"], "risk": "restart"}
+    return {"check": check, "class": check.split(".")[0], "status": status, "resource": resource, "evidence": {}, "reason": "",
+            "kind": "vulnerability", "severity": "high", "title": "Redis answers", "fix": fix, **more}
+
+
+def detected(*findings: dict[str, Any], host: str = "web1", phase: str = "before") -> dict[str, Any]:
+    mend = [f"{one['check']} {one['resource']}" for one in findings if one["status"] == "open" and one["fix"]["risk"] != "manual"]
+    plan = {"hostmend_plan": {"roles": ["redis"] if mend else [], "mend": mend, "skip": []}}
+    return {"event": "runner_on_ok", "event_data": {
+        "host": host, "task_action": "hostmend.hardening.security_facts", "res": {"findings": list(findings), "phase": phase, "ansible_facts": plan}}}
+
+
+class Ansible:
+    """Plays the runs of Ansible: each takes the next script of events."""
+
+    def __init__(self) -> None:
+        self.scripts: list[list[dict[str, Any] | Callable[[Any], None]]] = []
+        self.requests: list[session.Request] = []
+        self.errors: list[str] = []
+
+    def run(self, request: session.Request, take: Any, stop: session.Stop, show: Any = None) -> session.Result:
+        self.requests.append(request)
+        for one in self.scripts.pop(0) if self.scripts else []:
+            if callable(one):
+                one(stop)
+            else:
+                take(one)
+        return session.Result("stopped" if stop.asked else "done", 0, self.errors)
+
+
+@pytest.fixture
+def ansible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ansible:
+    made = Ansible()
+    monkeypatch.setattr(session, "run", made.run)
+    monkeypatch.setenv("HOSTMEND_STORE", str(tmp_path / "store" / "hostmend.db"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("HOSTMEND_LANGUAGE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_an_audit_that_finds_something_exits_with_2(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    ansible.scripts = [[detected(finding())]]
+    assert main(["audit"]) == 2
+    said = capsys.readouterr()
+    assert "redis.no_auth" in said.out
+    assert "web1: 1 open" in said.err
+    assert ansible.requests[0].playbook == "audit.yml"
+
+
+def test_an_audit_that_finds_nothing_exits_with_0(ansible: Ansible) -> None:
+    ansible.scripts = [[detected(finding("passed"))]]
+    assert main(["audit"]) == 0
+
+
+def test_json_goes_to_stdout_and_nothing_else_does(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    ansible.scripts = [[detected(finding())]]
+    main(["audit", "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["hosts"]["web1"]["findings"][0]["check"] == "redis.no_auth"
+
+
+def test_the_report_is_written_for_its_owner(ansible: Ansible, tmp_path: Path) -> None:
+    ansible.scripts = [[detected(finding())]]
+    main(["audit", "--output", "new/reports"])
+    written = tmp_path / "new/reports"
+    assert sorted(os.listdir(written)) == ["report.html", "report.json"]
+    assert stat.S_IMODE((written / "report.json").stat().st_mode) == 0o600
+    assert json.loads((written / "report.json").read_text())["schema"] == 1
+
+
+def test_severity_narrows_what_is_shown_but_not_the_judgement(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    ansible.scripts = [[detected(finding(check="services.unneeded", severity="low", resource="avahi"))]]
+    assert main(["audit", "--severity", "high"]) == 2
+    assert "avahi" not in capsys.readouterr().out
+    ansible.scripts = [[detected(finding(check="x.y", severity="low"))]]
+    assert main(["audit", "--fail-on", "medium"]) == 0
+
+
+def test_a_run_is_kept_and_rendered_again(ansible: Ansible, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ansible.scripts = [[detected(finding())]]
+    main(["audit"])
+    capsys.readouterr()
+    assert main(["runs", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["status"] == "finished"
+    assert main(["report", row["id"][:12], "--query", "hosts.*.findings[] | [?status=='open'].check"]) == 0
+    assert json.loads(capsys.readouterr().out) == ["redis.no_auth"]
+    assert main(["report", "--format", "html", "-o", "r.html"]) == 0
+    assert "redis.no_auth" in (tmp_path / "r.html").read_text()
+    assert main(["report"]) == 0
+    assert "redis.no_auth" in capsys.readouterr().out
+    assert main(["report", "--format", "json", "-o", "r.json"]) == 0
+    assert main(["report", "./r.json"]) == 0
+
+
+def test_the_options_of_ansible_are_handed_on(ansible: Ansible) -> None:
+    Path("inv").write_text("")
+    Path("pw").write_text("")
+    ansible.scripts = [[detected()]]
+    main(["audit", "-i", "inv", "-i", "a,b", "--limit", "web", "-f", "9", "-u", "me", "-b", "--become-user", "x", "-e", "a=1", "-e", '{"b": 2}',
+          "--private-key", "k", "-c", "ssh", "--vault-password-file", "pw", "--ssh-common-args=-o X=y", "--class", "redis", "-T", "5"])
+    (request,) = ansible.requests
+    assert request.inventory == ("inv", "a,b")
+    assert request.limit == "web"
+    assert set(request.options) == {"--forks=9", "--user=me", "--become", "--become-user=x", "--extra-vars=a=1", '--extra-vars={"b": 2}', "--private-key=k",
+                                    "--connection=ssh", "--vault-password-file=pw", "--ssh-common-args=-o X=y", "--timeout=5"}
+    assert request.variables["hostmend_classes"] == ["redis"]
+
+
+def test_passwords_are_asked_for_and_never_become_arguments(ansible: Ansible, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda prompt: f"secret of {prompt}")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    ansible.scripts = [[detected()]]
+    main(["audit", "-k", "-K", "--ask-vault-pass"])
+    (request,) = ansible.requests
+    assert set(request.passwords) == {"connection", "become", "vault"}
+    assert request.options == ["--ask-pass", "--ask-become-pass", "--ask-vault-pass"]
+    assert "secret" not in str(request.variables)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audit", "-i", "/no/such"], "no such inventory: /no/such"),
+        (["audit", "--class", "rediss"], "no such class: rediss (did you mean redis?)"),
+        (["audit", "--output", "/proc/nope/x"], "cannot be written"),
+        (["audit", "--vault-password-file", "nope"], "no such file: nope"),
+        (["audit", "-e", "@nope.yml"], "no such file: nope.yml"),
+        (["audit", "--severity", "grave"], "'grave' is not one of"),
+        (["audit", "--frob"], "No such option"),
+        (["audit", "extra"], "unexpected extra argument"),
+        (["remediate", "--yes", "--only", "redis.noauth"], "did you mean redis.no_auth?"),
+        (["remediate"], "no terminal to ask on"),
+        (["explain", "redis.no_aut"], "no such check: redis.no_aut (did you mean redis.no_auth?)"),
+        (["explain", "no_auth"], "(did you mean redis.no_auth?)"),
+        (["checks", "--class", "x"], "no such class: x"),
+        (["report"], "there is no run yet"),
+        (["report", "2026"], "no such run: 2026"),
+        (["report", "--query", "a["], "is not a JMESPath expression"),
+        (["report", "--query", "a", "--format", "html"], "does not go with --format html"),
+        (["report", "./nope.json"], "cannot be read"),
+        (["adit"], "no such command: adit (did you mean audit?)"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_1(ansible: Ansible, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("hostmend: ")
+    assert error.count("\n") == 1
+    assert ansible.requests == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "hosts": {}}', '{"schema": 1}'])
+def test_a_file_that_is_no_report_is_refused(ansible: Ansible, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    Path("x.json").write_text(text)
+    assert main(["report", "x.json"]) == 1
+    assert "is not" in capsys.readouterr().err
+
+
+def test_a_query_that_does_not_fit_is_one_line(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    ansible.scripts = [[detected(finding())]]
+    main(["audit"])
+    capsys.readouterr()
+    assert main(["report", "--query", "abs(hosts)"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_host_is_one_line(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "-i", "a,", "--limit", "nope"]) == 1
+    assert "no host of a, is meant by --limit nope" in capsys.readouterr().err
+    ansible.errors = ["Completely failed to parse inventory source x"]
+    assert main(["audit", "-i", "a,"]) == 1
+    assert "Completely failed to parse inventory source x" in capsys.readouterr().err
+
+
+def test_an_unreachable_host_is_1_unless_it_is_ignored(ansible: Ansible) -> None:
+    lost = {"event": "runner_on_unreachable", "event_data": {"host": "web2", "task_action": "security_facts", "res": {"msg": "Connection timed out"}}}
+    ansible.scripts = [[detected(finding()), lost], [detected(finding()), lost]]
+    assert main(["audit"]) == 1
+    assert main(["audit", "--ignore-unreachable"]) == 2
+
+
+def test_a_corrupt_store_loses_nothing(ansible: Ansible, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/hostmend.db").write_text("garbage, and more of it" * 100)
+    ansible.scripts = [[detected(finding())], [detected(finding())]]
+    assert main(["audit"]) == 2
+    said = capsys.readouterr()
+    assert "redis.no_auth" in said.out
+    assert "is corrupt" in said.err
+    (rescued,) = (tmp_path / "state/hostmend/unsaved").iterdir()
+    assert main(["report", str(rescued)]) == 0
+    assert main(["audit", "--output", "out"]) == 2
+    assert (tmp_path / "out/report.json").is_file()
+    assert main(["runs"]) == 1
+
+
+def test_a_run_that_is_stopped_is_kept_and_exits_with_130(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    start = {"event": "runner_on_start", "event_data": {"host": "web2", "task_action": "hostmend.hardening.security_facts"}}
+    ansible.scripts = [[detected(finding()), start, lambda stop: stop.ask()]]
+    assert main(["audit"]) == 130
+    assert "redis.no_auth" in capsys.readouterr().out
+    main(["runs", "--format", "json"])
+    assert json.loads(capsys.readouterr().out)[0]["status"] == "stopped"
+    main(["report", "--query", "hosts.web2.status"])
+    assert json.loads(capsys.readouterr().out) == "failed"
+
+
+def test_yes_mends_in_one_run_and_says_what_came_of_it(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    mending = {"event": "runner_on_start", "event_data": {"host": "web1", "task_action": "copy", "role": "redis"}}
+    changed = {"event": "runner_on_ok", "event_data": {"host": "web1", "task_action": "copy", "role": "redis",
+                                                      "res": {"changed": True, "invocation": {"module_args": {"dest": "/etc/a"}}}}}
+    ansible.scripts = [[detected(finding(affects=["10.0.0.9:50000"])), mending, changed, detected(finding("passed"), phase="after")]]
+    assert main(["remediate", "--yes", "--only", "redis", "--skip", "redis.exposed", "--max-risk", "restart"]) == 0
+    said = capsys.readouterr()
+    assert "10.0.0.9:50000" in said.err
+    assert "restart" in said.err
+    assert "1 mended" in said.out
+    assert "/etc/a" in said.out
+    (request,) = ansible.requests
+    assert request.playbook == "remediate.yml"
+    assert request.variables["hostmend_only"] == ["redis"]
+    assert request.variables["hostmend_skip"] == ["redis.exposed"]
+    assert request.variables["hostmend_max_risk"] == "restart"
+
+
+def test_check_changes_nothing_and_says_what_would_be(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    ansible.scripts = [[detected(finding())]]
+    assert main(["remediate", "--check"]) == 2
+    assert ansible.requests[0].check
+    assert ansible.requests[0].diff
+    main(["report", "--query", "run.mode"])
+    assert '"check"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y\n", 2), ("n\n", 1)])
+def test_a_person_is_asked_between_the_audit_and_the_mending(
+    ansible: Ansible, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, runs: int
+) -> None:
+    import io
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _prompt="": answer.strip())
+    manual = finding(check="ports.undeclared", resource="tcp/9", fix={"risk": "manual"})
+    ansible.scripts = [[detected(finding(), manual)], [detected(finding(), manual), detected(finding("passed"), manual, phase="after")]]
+    assert main(["remediate"]) == 2  # what a person has to do is still open
+    assert [request.playbook for request in ansible.requests] == ["audit.yml", "remediate.yml"][:runs]
+    if runs == 2:
+        assert ansible.requests[1].variables["hostmend_selected"] == {"web1": ["redis.no_auth redis :6379"]}
+    else:
+        assert "Nothing was changed" in capsys.readouterr().err
+
+
+def test_texts_of_a_hostile_host_do_nothing_on_the_terminal(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = finding(resource=EVIL, affects=[EVIL], title=EVIL, reason=EVIL, check="nope.x" + EVIL)
+    lost = {"event": "runner_on_unreachable", "event_data": {"host": EVIL, "task_action": "security_facts", "res": {"msg": EVIL}}}
+    mending = {"event": "runner_on_start", "event_data": {"host": "web1", "task_action": "copy", "role": "redis" + EVIL}}
+    ansible.scripts = [[detected(evil, host="web1"), lost, mending, detected(evil, phase="after")]]
+    main(["remediate", "--yes"])
+    main(["report"])
+    main(["runs"])
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        assert "\x1b" not in text
+        assert "[bold red]" in text
+        assert "49" not in text.replace("2049", "")
+
+
+def test_the_catalogue_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checks"]) == 0
+    assert "redis.no_auth" in capsys.readouterr().out
+    assert main(["checks", "--format", "json", "--class", "redis"]) == 0
+    assert {one["class"] for one in json.loads(capsys.readouterr().out)} == {"redis"}
+    assert main(["explain", "redis.no_auth"]) == 0
+    assert "Why it matters" in capsys.readouterr().out
+    assert main(["explain", "redis"]) == 0
+    assert "hostmend_redis_" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*([command] if command else []), "--help"]) == 0
+    assert "Usage: hostmend" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("hostmend 0.")
+
+
+def test_nothing_heavy_is_loaded_for_a_light_command() -> None:
+    import subprocess
+    import sys
+
+    script = ("import sys; from hostmend.cli import main; main(['checks']); "
+              "print([m for m in ('sqlalchemy', 'alembic', 'ansible', 'ansible_runner', 'jmespath', 'jinja2') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
