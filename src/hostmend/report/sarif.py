@@ -90,7 +90,7 @@ def _result(host: str, finding: Mapping[str, Any], index: int) -> dict[str, Any]
         "message": {"text": f"{visible(host)}: {visible(finding['title'])}: {resource or 'host'}{reason}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": quote(host, safe="")}},
+                "physicalLocation": {"artifactLocation": {"uri": quote(visible(host), safe="")}},
                 "logicalLocations": [
                     {
                         "name": resource or visible(host),
