@@ -126,6 +126,10 @@ class ActionModule(ActionBase):
         return [*lines, *(f"written: {name}" for name in files)]
 
     def _judge(self, result, report):
+        lost = [name for name, host in report["hosts"].items() if host["status"] != "ok"]
+        if lost:
+            result["failed"] = True
+            result["msg"].append(f"{len(lost)} of {len(report['hosts'])} hosts failed or could not be reached")
         fail_on = self._task.args.get("fail_on")
         if not fail_on:
             return

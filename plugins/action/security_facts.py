@@ -131,7 +131,9 @@ class ActionModule(ActionBase):
 
     def _listed(self, name, task_vars):
         value = self._value(name, task_vars[name]) if name in task_vars else []
-        return [value] if isinstance(value, str) else [str(one) for one in value or ()]
+        if isinstance(value, str):  # -e hostmend_only=redis,ports
+            value = [one.strip() for one in value.split(",") if one.strip()]
+        return [str(one) for one in value or ()]
 
     def _selected(self, task_vars):
         """Return the findings of this host that a person has chosen; None where nobody was asked."""

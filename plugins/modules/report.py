@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Makes one report from what M(hostmend.hardening.security_facts) found on each host of the play, joined with the
     catalogue. It runs on the controller only, once for all hosts.
+  - It fails where a host could not be audited, or a role failed on it, after it has made the report of all of them.
   - It reads what the tasks before it registered as C(hostmend_audit) and C(hostmend_audit_after), as
     C(playbooks/audit.yml) and C(playbooks/remediate.yml) do.
 author:
