@@ -139,5 +139,5 @@ class ActionModule(ActionBase):
         """Return the findings of this host that a person has chosen; None where nobody was asked."""
         if "hostmend_selected" not in task_vars:
             return None
-        chosen = self._value("hostmend_selected", task_vars["hostmend_selected"])
-        return [str(one) for one in (chosen or {}).get(task_vars.get("inventory_hostname"), ())]
+        chosen = task_vars["hostmend_selected"] or {}
+        return [str(one) for one in chosen.get(task_vars.get("inventory_hostname"), ())]

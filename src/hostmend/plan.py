@@ -5,6 +5,7 @@ Standard library only: the collection's plugins use it on any Ansible controller
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,11 @@ LAST = ("services", "ports", "fail2ban")
 def identity(finding: Mapping[str, Any]) -> str:
     """Return the words that name one finding of a host: its check and its resource."""
     return f"{finding.get('check')} {finding.get('resource') or ''}".strip()
+
+
+def token(name: str) -> str:
+    """Return what stands for an identity where Ansible takes text for a template: nothing of a host's words."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def risk_of(finding: Mapping[str, Any]) -> str:
@@ -45,7 +51,10 @@ def fixable(
     skip: Iterable[str] = (),
     selected: Iterable[str] | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Return the open findings that roles will mend."""
+    """Return the open findings that roles will mend.
+
+    :param selected: the :func:`token` of each finding that a person has chosen; None where nobody was asked.
+    """
     only, skip = tuple(only), tuple(skip)
     chosen = None if selected is None else frozenset(selected)
     return [
@@ -55,7 +64,7 @@ def fixable(
         and not why_not(one, max_risk)
         and (not only or named(one, only))
         and not named(one, skip)
-        and (chosen is None or identity(one) in chosen)
+        and (chosen is None or token(identity(one)) in chosen)
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hostmend import session
+from hostmend import plan, session
 from hostmend.cli import COMMANDS, main
 from hostmend.cli.options import gather  # noqa: F401 - imported early, so that a broken import is one failure
 
@@ -272,7 +272,7 @@ def test_a_person_is_asked_between_the_audit_and_the_mending(
     assert main(["remediate"]) == 2  # what a person has to do is still open
     assert [request.playbook for request in ansible.requests] == ["audit.yml", "remediate.yml"][:runs]
     if runs == 2:
-        assert ansible.requests[1].variables["hostmend_selected"] == {"web1": ["redis.no_auth redis :6379"]}
+        assert ansible.requests[1].variables["hostmend_selected"] == {"web1": [plan.token("redis.no_auth redis :6379")]}
     else:
         assert "Nothing was changed" in capsys.readouterr().err
 

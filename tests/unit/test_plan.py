@@ -62,7 +62,7 @@ def test_skip_wins_over_only_and_is_handed_on() -> None:
 
 
 def test_what_a_person_has_not_chosen_is_left_alone() -> None:
-    made = plan.for_host(ALL, selected=["services.unneeded avahi-daemon.service"])
+    made = plan.for_host(ALL, selected=[plan.token("services.unneeded avahi-daemon.service")])
     assert made["roles"] == ["services"]
     assert made["mend"] == ["services.unneeded avahi-daemon.service"]
     assert plan.for_host(ALL, selected=[])["roles"] == []

@@ -81,7 +81,9 @@ def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
         work.run["mode"] = "audit"
         click.echo("Nothing was changed.", err=True)
         return run
-    return work.ansible("remediate.yml", {**variables, "hostmend_selected": chosen})  # type: ignore[no-any-return]
+    # A host's own words may look like a template, and Ansible would evaluate them in a variable: tokens stand for them.
+    tokens = {name: [plan.token(one) for one in ones] for name, ones in chosen.items()}
+    return work.ansible("remediate.yml", {**variables, "hostmend_selected": tokens})  # type: ignore[no-any-return]
 
 
 def planned(run: Run) -> dict[str, list[str]]:
