@@ -1,6 +1,5 @@
 import importlib
 import json
-import sys
 from html import unescape
 from pathlib import Path
 
@@ -373,7 +372,7 @@ def test_passed_evidence_is_left_out_of_a_large_page_and_the_page_says_so():
 
 
 def test_the_words_are_the_same_on_the_target_and_in_the_schema():
-    sys.path.insert(0, str(tree.ROOT / ".ansible" / "collections"))
+    assert tree.COLLECTIONS
     target = importlib.import_module("ansible_collections.hostmend.hardening.plugins.module_utils.finding")
     definitions = SCHEMA["$defs"]
     assert target.STATUSES == words.STATUSES == tuple(definitions["status"]["enum"])

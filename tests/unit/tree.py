@@ -15,14 +15,13 @@ from hostmend import catalog as catalogue
 
 ROOT = Path(__file__).parents[2]
 DETECTORS = Path("plugins/module_utils/detectors")
+COLLECTIONS = str(ROOT / ".ansible" / "collections")
+if COLLECTIONS not in sys.path:  # where Ansible finds this tree as a collection
+    sys.path.insert(0, COLLECTIONS)
 
 
 def detectors(root: Path) -> dict[str, dict[str, Any]]:
     """Return NAME, CHECKS and POLICY of each detector of the tree, by file name."""
-    collections = str(root / ".ansible" / "collections")
-    added = collections not in sys.path and (root / ".ansible" / "collections").is_dir()
-    if added:
-        sys.path.insert(0, collections)
     made = {}
     for path in sorted((root / DETECTORS).glob("[!_]*.py")):
         module = runpy.run_path(str(path))
