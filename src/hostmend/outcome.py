@@ -33,8 +33,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ((r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|No such file or directory.*python|interpreter.*(not found|was not found)|"
      r"failed to discover a usable python|No python interpreters found"),
      "no Python on the host: install python3 (3.8 or newer), or set ansible_python_interpreter"),
-    ((r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|SyntaxError.*(annotations|f\"|f')|"
-     r"future feature annotations is not defined|No module named 'ansible\.module_utils\.basic'.*Python 2"),
+    ((r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|SyntaxError: (invalid syntax|future feature)|"
+     r"No module named 'ansible\.module_utils\.basic'.*Python 2"),
      "Python on the host is too old: 3.8 or newer is needed (ansible_python_interpreter names another one)"),
     (r"(?i)No space left on device", "no space is left on the host"),
     (r"(?i)you must install the sshpass program", "a password for SSH needs the program sshpass on this machine"),
@@ -55,7 +55,10 @@ def host_reason(result: Mapping[str, Any]) -> str:
         if re.search(pattern, text):
             detail = _telling(text, pattern)
             return one_line(f"{meaning} [{detail}]" if detail else meaning, 500)
-    return one_line(parts[0] or parts[1] or "it failed without a word")
+    said = [line for line in parts[1].splitlines() if line.strip()]
+    if said and (not parts[0] or "deserialization failed" in parts[0] or "MODULE FAILURE" in parts[0]):
+        return one_line(f"the module ended with: {said[-1]}")
+    return one_line(parts[0] or "it failed without a word")
 
 
 def _telling(text: str, pattern: str) -> str:

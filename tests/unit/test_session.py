@@ -126,6 +126,7 @@ def test_events_that_say_nothing_do_no_harm(noise: dict[str, Any]) -> None:
         ("The module interpreter '/usr/bin/python3' was not found.", "no Python on the host"),
         ("/bin/sh: 1: /usr/bin/python3: not found", "no Python on the host"),
         ("ansible-core requires a minimum of Python version 3.8. Current version: 3.7.3", "too old"),
+        ('  File "<stdin>", line 40\n    zip_data: str,\n            ^\nSyntaxError: invalid syntax\n', "too old"),
         ("to use the 'ssh' connection type with passwords, you must install the sshpass program", "sshpass"),
         ("OSError: [Errno 28] No space left on device", "no space is left"),
     ],

@@ -158,9 +158,7 @@ class Keeper:
         if self.thread is not None:
             self.thread.join()
         try:
-            if self.problem is not None:
-                raise StoreError(self.problem)
-            self.store.finish(report, status)
+            self.store.finish(report, status)  # also where the beginning was not taken: a lock may be gone by now
         except StoreError as error:
             rescued = "" if written else self._rescue(report)
             say(f"{error}{rescued}")
