@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -146,3 +147,21 @@ class Browser:
         os.close(self._to)
         os.close(self._from)
         self._profile.cleanup()
+
+
+def main() -> None:
+    """Take a picture of a page: ``python tests/integration/browser.py PAGE.html OUT.png [WIDTH [HEIGHT]]``."""
+    page, out, *rest = sys.argv[1:]
+    width, height = (int(one) for one in (*rest, *("1280", "900")[len(rest) :]))
+    browser = Browser()
+    try:
+        browser.size(width, height, mobile=width < 700)
+        browser.open(Path(page).resolve())
+        browser.settle()
+        browser.picture(Path(out), whole=False)
+    finally:
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
