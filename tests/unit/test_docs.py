@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shlex
 import sys
 import types
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 import tree
 from hostmend import catalog
+from hostmend.cli import hostmend
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PAGES = sorted([tree.ROOT / "README.md", *(tree.ROOT / "docs").glob("*.md")])
@@ -105,3 +108,24 @@ def test_every_make_target_that_is_named_is_there():
     for page in PAGES:
         for target in re.findall(r"(?:^\$ |`)make (\w+)", page.read_text("utf-8"), re.M):
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: make {target}"
+
+
+def command_lines(page):
+    """Return the command lines of hostmend that a page shows."""
+    text = page.read_text("utf-8")
+    for language, _path, block in blocks(page):
+        if language in ("console", "sh", "bash"):
+            yield from re.findall(r"^\$ hostmend (.+)$", block.replace("\\\n", " "), re.M)
+    yield from re.findall(r"`hostmend ([a-z]+ [^`]+)`", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_that_is_shown_can_be_given(page):
+    for line in command_lines(page):
+        name, *words = shlex.split(line, comments=True)
+        command = hostmend.get_command(click.Context(hostmend), name)
+        assert command is not None, f"{page.name}: there is no hostmend {name}"
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for word in words:
+            if word.startswith("-"):
+                assert word.partition("=")[0] in known, f"{page.name}: hostmend {name} has no {word}"
