@@ -7,11 +7,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import stat
 import threading
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import command
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import packages
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import processes
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import sockets
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import system
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import units
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import CommandResult
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading
 
 READ_LIMIT = 4 * 1024 * 1024
 COMMAND_SECONDS = 5.0
@@ -53,17 +61,99 @@ class Host:
     def read(self, name, limit=READ_LIMIT):
         """Return the text of a regular file, at most ``limit`` bytes of it; None where it cannot be read."""
         try:
-            fd = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except (OSError, ValueError):
             return None
         try:
             with os.fdopen(fd, "rb") as handle:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return None
                 return handle.read(limit).decode("utf-8", "surrogateescape")
         except OSError:
             return None
 
+    def exists(self, name):
+        """True where there is something of that name, a dangling link included."""
+        return os.path.lexists(self.path(name))
+
+    def list(self, name):
+        """Return the sorted names in a folder; none where it cannot be read."""
+        try:
+            return sorted(os.listdir(self.path(name)))
+        except (OSError, ValueError):
+            return []
+
+    def link(self, name):
+        """Return where a symbolic link points; None where it is none."""
+        try:
+            return os.readlink(self.path(name))
+        except (OSError, ValueError):
+            return None
+
     def run(self, argv, seconds=COMMAND_SECONDS, stdin=b"", env=None, limit=OUTPUT_LIMIT):
         """Run a command that only reads; never through a shell. Failure is in the result, not raised."""
-        raise NotImplementedError
+        if not self.live:
+            return CommandResult(tuple(argv), None, "", "", "not run: this root filesystem is not running")
+        return command.run(argv, seconds, stdin, env, limit)
 
-    # Readings, each made once: system, processes, listeners, publications, firewall, units, packages.
+    # Readings, each made once.
+
+    def system(self):
+        """Return the System: distribution, init, container or chroot, privileges."""
+        return self.once("system", lambda: system.read_system(self))
+
+    def processes(self):
+        """Return a Reading of the processes."""
+        return self.once("processes", lambda: processes.read_processes() if self.live else self._not_running())
+
+    def _sockets(self):
+        if not self.live:
+            return self._not_running(), []
+        return self.once("sockets", lambda: sockets.read_sockets(self.processes()))
+
+    def listeners(self):
+        """Return a Reading of the listeners of all network namespaces, with their owners."""
+        def make():
+            found = self._sockets()[0]
+            if any(1 in one.pids for one in found.items) and self.system().init == "systemd":
+                return Reading(sockets.with_socket_units(found.items, self.units().items), found.gaps)
+            return found
+        return self.once("listeners", make)
+
+    def established(self):
+        """Return (proto, (address, port, peer, peer port, state, inode), netns) of each connection."""
+        return self._sockets()[1]
+
+    def netns(self):
+        """Return the inode of this process's own network namespace, or None."""
+        return processes.netns_of("/proc/self")
+
+    def units(self):
+        """Return a Reading of the systemd services, sockets, paths and timers."""
+        def make():
+            if self.live and self.system().init != "systemd":
+                return Reading((), ("systemd does not run here",))
+            return units.read_units(self)
+        return self.once("units", make)
+
+    def packages(self):
+        """Return a Reading of the installed packages."""
+        return self.once("packages", lambda: packages.read_packages(self))
+
+    def firewall(self):
+        """Return the effective Firewall."""
+        return self.once("firewall", lambda: firewall.read_firewall(self))
+
+    def publications(self):
+        """Return a Reading of the ports that DNAT or a container engine passes on."""
+        return self.firewall().publications()
+
+    def controller_addresses(self):
+        """Return the addresses that the session which runs us comes from."""
+        if not self.live:
+            return ()
+        return self.once("controllers", lambda: system.controllers(os.environ, self))
+
+    @staticmethod
+    def _not_running():
+        return Reading((), ("this root filesystem is not running",))
