@@ -10,6 +10,8 @@ The policy is in variables: option O of class C is ``hostmend_C_O``, an option t
 
 from __future__ import annotations
 
+import re
+
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -17,6 +19,8 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.security_facts"
+STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
+CHECK = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*\Z")
 
 controller.preload()
 
@@ -43,6 +47,21 @@ def converted(name, value, option):
     if option.choices and value not in option.choices:
         raise AnsibleActionFail(f"{name} must be one of {', '.join(map(str, option.choices))}, not {value!r}")
     return value
+
+
+def sound(findings):
+    """Return a host's findings; a host that answers anything else is not believed in part."""
+    for one in findings if isinstance(findings, list) else [None]:
+        if not (isinstance(one, dict) and CHECK.match(str(one.get("check"))) and one.get("status") in STATUSES
+                and isinstance(one.get("resource", ""), str) and isinstance(one.get("reason", ""), str)
+                and isinstance(one.get("evidence", {}), dict) and isinstance(one.get("affects", []), list)
+                and isinstance(one.get("references", []), list)):
+            raise AnsibleActionFail("the host's answer is not that of security_facts")
+        # What is wrong is the host's to say; what mends it and at which risk is the catalogue's, and no less.
+        for name in ("fix", "title", "kind", "why", "change", "outcome", "before", "waiver"):
+            one.pop(name, None)
+        one["class"] = one["check"].split(".", 1)[0]
+    return findings
 
 
 class ActionModule(ActionBase):
@@ -115,8 +134,8 @@ class ActionModule(ActionBase):
     def _join(self, result, catalog, common, task_vars):
         join = controller.part("catalog").join
         # Texts of a host are data: nothing in them is ever evaluated as a template.
-        findings = [wrap_var(join(one, catalog)) for one in result.get("findings") or ()]
-        result["findings"] = findings
+        findings = [wrap_var(join(one, catalog)) for one in sound(result.get("findings"))]
+        result.update(findings=findings, changed=False)
         plan = controller.part("plan")
         made = plan.for_host(
             findings,
@@ -125,9 +144,10 @@ class ActionModule(ActionBase):
             skip=self._listed("hostmend_skip", task_vars),
             selected=self._selected(task_vars),
         )
-        facts = wrap_var(result.get("ansible_facts") or {})
-        facts.update(hostmend_findings=findings, hostmend_plan=made)
-        result["ansible_facts"] = facts
+        # Only these facts are taken: others would outrank the inventory, and a host must not write its own policy.
+        given = result.get("ansible_facts")
+        facts = given.get("hostmend") if isinstance(given, dict) else None
+        result["ansible_facts"] = {"hostmend": wrap_var(facts or {}), "hostmend_findings": findings, "hostmend_plan": made}
 
     def _listed(self, name, task_vars):
         value = self._value(name, task_vars[name]) if name in task_vars else []
