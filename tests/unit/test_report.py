@@ -300,6 +300,18 @@ def test_a_group_shows_the_highest_risk_in_it():
     assert html.first_things(made)[0]["risk"] == "disruptive"
 
 
+def test_a_case_that_the_role_leaves_to_a_person_says_what_to_do():
+    by_hand = finding("services.unneeded", "cups in a container", risk="manual", reason="stop it where it was started")
+    page = render(build([by_hand])).split("<main")[1].split("<script")[0]
+    assert "Stop it where it was started." in page
+    assert "nothing is uninstalled" not in page
+    assert "hostmend remediate" not in page
+    both = build([{**by_hand, "severity": "high"}, finding("services.unneeded", "avahi-daemon.service")])
+    [group] = html.first_things(both)
+    assert (group["risk"], group["mendable"], group["worst"]["severity"]) == ("safe", ["a"], "high")
+    assert "hostmend remediate --only services.unneeded --limit a" in render(both)
+
+
 def test_hostile_text_is_only_text():
     page = render(report_data.hostile())
     assert "<script>document" not in page

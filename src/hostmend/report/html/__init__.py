@@ -173,25 +173,42 @@ def _check_texts(report: Mapping[str, Any], catalog: catalogue.Catalog) -> dict[
 
 
 def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the open checks of the whole report, what to do first at the front, with the hosts of each."""
+    """Return the open checks of the whole report, what to do first at the front.
+
+    Each has the ``worst`` of its findings, the ``finding`` that says how to mend it (one that a role mends where there
+    is one), its ``hosts``, the ``resources`` on them, the hosts where a role mends it (``mendable``) and the highest ``risk`` of that.
+    """
     groups: dict[str, dict[str, Any]] = {}
     for name, host in report["hosts"].items():
         for finding in host["findings"]:
             if finding["status"] != "open":
                 continue
             risk = finding["fix"]["risk"] if finding["fix"]["risk"] in RISKS else "manual"
-            group = groups.setdefault(finding["check"], {"finding": finding, "hosts": {}, "risk": risk})
+            group = groups.setdefault(
+                finding["check"],
+                {"finding": finding, "worst": finding, "risk": risk, "hosts": {}, "mendable": {}, "resources": []},
+            )
             group["hosts"][name] = True
-            group["risk"] = max(group["risk"], risk, key=RISKS.index)
-            if model.order(finding)[1] < model.order(group["finding"])[1]:
+            group["resources"].append(finding["resource"])
+            if risk != "manual":
+                group["mendable"][name] = True
+                worse = group["risk"] == "manual" or RISKS.index(risk) > RISKS.index(group["risk"])
+                group["risk"] = risk if worse else group["risk"]
+            if model.order(finding)[1] < model.order(group["worst"])[1]:
+                group["worst"] = finding
+            if _standing(finding) < _standing(group["finding"]):
                 group["finding"] = finding
-    made = [{**group, "hosts": list(group["hosts"])} for group in groups.values()]
+    made = [{**group, "hosts": list(group["hosts"]), "mendable": list(group["mendable"])} for group in groups.values()]
 
     def rank(group: Mapping[str, Any]) -> tuple[int, int, int, str]:
-        gravity, risk = model.order(group["finding"])[1], RISKS.index(group["risk"])
-        return gravity, risk, -len(group["hosts"]), group["finding"]["check"]
+        gravity = model.order(group["worst"])[1]
+        return gravity, RISKS.index(group["risk"]), -len(group["hosts"]), group["finding"]["check"]
 
     return sorted(made, key=rank)
+
+
+def _standing(finding: Mapping[str, Any]) -> tuple[bool, int]:
+    return finding["fix"]["risk"] == "manual", model.order(finding)[1]
 
 
 def blind_spots(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -280,13 +297,7 @@ def _class_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     for host in report["hosts"].values():
         for finding in host["findings"]:
             status = finding["status"]
-            key = (
-                grade(finding)
-                if status == "open"
-                else "other"
-                if status in ("waived", "not_assessed")
-                else status
-            )
+            key = grade(finding) if status == "open" else "other" if status in ("waived", "not_assessed") else status
             if key != "not_applicable":
                 rows[finding["class"]][key] = rows[finding["class"]].get(key, 0) + 1
     order = (*GRADES, "unknown", "other", "passed")
