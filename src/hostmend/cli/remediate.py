@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hostmend import catalog, plan
+from hostmend import catalog, outcome, plan
 from hostmend.cli import options
 from hostmend.errors import HostmendError, Stopped
 from hostmend.events import Run
@@ -106,43 +107,45 @@ class Plan:
     def show_once(self, run: Run) -> None:
         if not self.shown:
             self.shown = True
-            self.console.print(self.table(run))
+            self.console.print(self.build(run))
 
-    def table(self, run: Run) -> Table:
-        """Return the plan: finding, change, risk, and who is affected."""
+    def build(self, run: Run) -> Group:
+        """Return the plan by check: what is done, and for each finding where, at what risk, and who is affected."""
         known = catalog.load()
-        table = Table(title=self.title, title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
-        for heading, ratio in (("Host", 2), ("Finding", 5), ("Change", 5), ("Risk", None), ("Affected", 3)):
-            table.add_column(heading, ratio=ratio, overflow="fold", no_wrap=heading == "Risk")
+        groups: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         left = 0
-        for name, host in sorted(run.hosts.items()):
-            for one in host.findings:
-                if one.get("status") != "open":
-                    continue
-                if plan.identity(one) not in host.mend:
-                    left += 1
-                    continue
-                table.add_row(*self._row(name, one, known))
+        everything = [(name, one) for name, host in sorted(run.hosts.items()) for one in host.findings if one.get("status") == "open"]
+        for name, one in sorted(everything, key=lambda pair: (-outcome.gravity(pair[1]), str(pair[1].get("check")))):
+            if plan.identity(one) in run.hosts[name].mend:
+                groups.setdefault(str(one.get("check")), []).append((name, one))
+            else:
+                left += 1
+        parts: list[RenderableType] = [Text(f"{self.title}:", style="bold")]
+        for check, findings in groups.items():
+            parts += [Text(), *self._group(check, findings, known)]
         if left:
-            table.caption = f"{left} more open {'finding is' if left == 1 else 'findings are'} not mended by this run."
-            table.caption_justify = "left"
-        return table
+            words = "more open finding is" if left == 1 else "more open findings are"
+            parts += [Text(), Text(f"{left} {words} not mended by this run.", style="bright_black")]
+        return Group(*parts, Text())
 
     @staticmethod
-    def _row(host: str, finding: Mapping[str, Any], known: catalog.Catalog) -> tuple[Text, ...]:
-        check = known.check(str(finding.get("check")))
-        title = str(finding.get("title") or finding.get("check"))
-        about = Text(visible(title, 200))
-        if finding.get("resource"):
-            about.append(f"\n{visible(finding['resource'], 200)}", style="bright_black")
-        affects = [visible(one, 120) for one in finding.get("affects") or ()]
-        if len(affects) > MOST_AFFECTED:
-            affects = [*affects[:MOST_AFFECTED], f"and {len(affects) - MOST_AFFECTED} more"]
-        risk = plan.risk_of(finding)
-        return (
-            Text(visible(host, 60), style="bold"),
-            about,
-            Text(check.change.en if check else ""),
-            Text(risk, style=RISK_STYLES[risk]),
-            Text("\n".join(affects) or "nobody known"),
-        )
+    def _group(check: str, findings: list[tuple[str, Mapping[str, Any]]], known: catalog.Catalog) -> list[RenderableType]:
+        entry = known.check(check)
+        title = Text(visible(findings[0][1].get("title") or check, 200), style="bold")
+        title.append(f"  {visible(check)}", style="not bold bright_black")
+        table = Table.grid(padding=(0, 2))
+        for ratio in (2, 4, None, 4):
+            table.add_column(ratio=ratio, overflow="fold", no_wrap=ratio is None)
+        for host, one in findings:
+            affects = [visible(who, 120) for who in one.get("affects") or ()]
+            if len(affects) > MOST_AFFECTED:
+                affects = [*affects[:MOST_AFFECTED], f"and {len(affects) - MOST_AFFECTED} more"]
+            risk = plan.risk_of(one)
+            table.add_row(
+                Text(visible(host, 60)),
+                Text(visible(one.get("resource") or "", 200)),
+                Text(risk, style=RISK_STYLES[risk]),
+                Text("affects " + "; ".join(affects) if affects else "affects nobody known"),
+            )
+        change = Text(entry.change.en if entry else "", style="italic")
+        return [title, Padding(change, (0, 0, 0, 2)), Padding(table, (0, 0, 0, 4))]
