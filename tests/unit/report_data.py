@@ -236,7 +236,7 @@ def remediation(mode: str = "remediate") -> dict[str, Any]:
     else:
         hosts = {
             "cache-01.example.net": {"status": "ok", "findings": after, "before": before, "changes": changes},
-            "web-02.example.net": {**web, "before": web["findings"]},
+            "web-02.example.net": web,
         }
     return model.build({**RUN, "mode": mode}, hosts, load_catalog())
 

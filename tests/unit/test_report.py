@@ -326,6 +326,7 @@ def test_a_command_quotes_what_the_shell_would_read():
     made = build([finding("redis.no_auth", "a")])
     run = {"inventory": ["in ventory", "b;rm"]}
     line = html.command(run, made["hosts"]["a"]["findings"][0], ["web$(x)"])
+    assert html.command({"become": True}, made["hosts"]["a"]["findings"][0], []).startswith("hostmend remediate -b ")
     assert line == "hostmend remediate -i 'in ventory' -i 'b;rm' --only redis.no_auth --limit 'web$(x)'"
 
 

@@ -41,6 +41,7 @@ class Work:
             "version": __version__,
             "inventory": list(common.inventory),
             **({"limit": common.limit} if common.limit else {}),
+            **({"become": True} if "--become" in common.ansible else {}),
         }
         self.stop = session.Stop()
         self.console: Console = wide_console(stderr=True)

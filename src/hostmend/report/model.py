@@ -66,10 +66,11 @@ def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) 
 
 
 def _score_before(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the score of the audit before a remediation, over the hosts that have one after it too."""
-    pairs = [(host.get("score_before"), host["score"]) for host in hosts]
-    known = [before for before, after in pairs if after is not None]
-    return {"score_before": score.fleet_score(known)} if known and None not in known else {}
+    """Return the score of the audit before a remediation; a host where nothing was to be mended still has its score."""
+    pairs = [(host.get("score_before"), host["score"]) for host in hosts if host["score"] is not None]
+    if all(before is None for before, _after in pairs):
+        return {}
+    return {"score_before": score.fleet_score(after if before is None else before for before, after in pairs)}
 
 
 def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:

@@ -348,7 +348,7 @@ def _remediate(run: Mapping[str, Any]) -> list[str]:
     argv = ["hostmend", "remediate"]
     for one in [inventory] if isinstance(inventory, str) else inventory:
         argv += ["-i", str(one)]
-    return argv
+    return [*argv, "-b"] if run.get("become") else argv
 
 
 def _moment(value: Any) -> datetime | None:
@@ -387,7 +387,7 @@ def evidence(value: Any, depth: int = 0) -> Markup:
         return Markup("<dl>{}{}</dl>").format(Markup("").join(rows), _more(len(value)))
     if isinstance(value, (list, tuple)):
         if not value:
-            return Markup("<i>[]</i>")
+            return Markup("<i>\N{EN DASH}</i>")
         rows = [Markup("<li>{}</li>").format(evidence(one, depth + 2)) for one in value[:LIST_LIMIT]]
         return Markup("<ul>{}{}</ul>").format(Markup("").join(rows), _more(len(value)))
     if value is None or isinstance(value, bool):
