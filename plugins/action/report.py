@@ -50,8 +50,10 @@ class ActionModule(ActionBase):
         del tmp
         task_vars = task_vars or {}
         left = task_vars.get("ansible_play_hosts", ())
-        hosts = {name: self._host(task_vars["hostvars"][name], name in left)
-                 for name in task_vars.get("ansible_play_hosts_all", ())}
+        hosts = {
+            name: self._host(task_vars["hostvars"][name], name in left)
+            for name in task_vars.get("ansible_play_hosts_all", ())
+        }
         hosts = {name: host for name, host in hosts.items() if host is not None}
         mended = any("before" in host for host in hosts.values())
         run = {
@@ -59,7 +61,9 @@ class ActionModule(ActionBase):
             "started": min((host.pop("at") for host in hosts.values()), default=now()),
             "finished": now(),
             "mode": "check" if self._task.check_mode else "remediate" if mended else "audit",
-            "version": controller.importlib.import_module(controller.part("report").__package__.split(".")[0]).__version__,
+            "version": controller.importlib.import_module(
+                controller.part("report").__package__.split(".")[0]
+            ).__version__,
         }
         catalog = controller.catalog()
         report = controller.part("report.model").build(run, hosts, catalog)
@@ -111,8 +115,9 @@ class ActionModule(ActionBase):
             counts = {}
             for finding in host["findings"]:
                 counts[finding["status"]] = counts.get(finding["status"], 0) + 1
-            said = ", ".join(f"{counts[status]} {status}" for status in ("open", "unknown", "waived", "passed")
-                             if counts.get(status))
+            said = ", ".join(
+                f"{counts[status]} {status}" for status in ("open", "unknown", "waived", "passed") if counts.get(status)
+            )
             if host["status"] != "ok":
                 said = f"{host['status']}: {visible(host.get('reason', ''), 300)}"
             lines.append(f"{visible(name)}: {said or 'no finding'}")
@@ -135,9 +140,13 @@ class ActionModule(ActionBase):
             return
         if fail_on not in ("high", "medium", "low"):
             raise AnsibleActionFail(f"hostmend_fail_on must be high, medium or low, not {fail_on!r}")
-        bad = [finding for host in report["hosts"].values() for finding in host["findings"]
-               if finding["status"] == "open"
-               and GRADES.get(str(finding.get("level") or finding.get("severity")), 1) >= GRADES[fail_on]]
+        bad = [
+            finding
+            for host in report["hosts"].values()
+            for finding in host["findings"]
+            if finding["status"] == "open"
+            and GRADES.get(str(finding.get("level") or finding.get("severity")), 1) >= GRADES[fail_on]
+        ]
         if bad:
             result["failed"] = True
             result["msg"].append(f"{len(bad)} open at or above {fail_on}")

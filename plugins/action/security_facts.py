@@ -52,10 +52,16 @@ def converted(name, value, option):
 def sound(findings):
     """Return a host's findings; a host that answers anything else is not believed in part."""
     for one in findings if isinstance(findings, list) else [None]:
-        if not (isinstance(one, dict) and CHECK.match(str(one.get("check"))) and one.get("status") in STATUSES
-                and isinstance(one.get("resource", ""), str) and isinstance(one.get("reason", ""), str)
-                and isinstance(one.get("evidence", {}), dict) and isinstance(one.get("affects", []), list)
-                and isinstance(one.get("references", []), list)):
+        if not (
+            isinstance(one, dict)
+            and CHECK.match(str(one.get("check")))
+            and one.get("status") in STATUSES
+            and isinstance(one.get("resource", ""), str)
+            and isinstance(one.get("reason", ""), str)
+            and isinstance(one.get("evidence", {}), dict)
+            and isinstance(one.get("affects", []), list)
+            and isinstance(one.get("references", []), list)
+        ):
             raise AnsibleActionFail("the host's answer is not that of security_facts")
         # What is wrong is the host's to say; what mends it and at which risk is the catalogue's, and no less.
         for name in ("fix", "title", "kind", "why", "change", "outcome", "before", "waiver"):
@@ -127,8 +133,9 @@ class ActionModule(ActionBase):
             bare = name.lstrip("!")
             if bare not in catalog.classes and bare not in ("all", "min"):
                 known = sorted(catalog.classes)
-                raise AnsibleActionFail(f"no such class: {bare}{controller.near(bare, known)}; "
-                                        f"there are {', '.join(known)}")
+                raise AnsibleActionFail(
+                    f"no such class: {bare}{controller.near(bare, known)}; there are {', '.join(known)}"
+                )
         return names
 
     def _join(self, result, catalog, common, task_vars):
@@ -147,7 +154,11 @@ class ActionModule(ActionBase):
         # Only these facts are taken: others would outrank the inventory, and a host must not write its own policy.
         given = result.get("ansible_facts")
         facts = given.get("hostmend") if isinstance(given, dict) else None
-        result["ansible_facts"] = {"hostmend": wrap_var(facts or {}), "hostmend_findings": findings, "hostmend_plan": made}
+        result["ansible_facts"] = {
+            "hostmend": wrap_var(facts or {}),
+            "hostmend_findings": findings,
+            "hostmend_plan": made,
+        }
 
     def _listed(self, name, task_vars):
         value = self._value(name, task_vars[name]) if name in task_vars else []

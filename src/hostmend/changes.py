@@ -65,7 +65,9 @@ def _derive(action: str, args: Mapping[str, Any], result: Mapping[str, Any], tas
         return [_change("task", task, "changed")]  # its arguments are secret: the task's name has to do
     if action in _FILES:
         name = args.get("dest") or args.get("path") or args.get("_original_basename")
-        word = "removed" if args.get("state") == "absent" and action in ("lineinfile", "blockinfile") else _FILES[action]
+        word = (
+            "removed" if args.get("state") == "absent" and action in ("lineinfile", "blockinfile") else _FILES[action]
+        )
         return [_change("file", name, word)]
     if action == "file":
         words = {"absent": "removed", "directory": "made a directory", "link": "linked", "touch": "touched"}

@@ -14,7 +14,7 @@ class StoreError(HostmendError):
     """The store of runs cannot be read or written."""
 
 
-class Stopped(HostmendError):
+class StoppedError(HostmendError):
     """A person or the system asked the run to stop."""
 
 

@@ -15,27 +15,47 @@ GRAVITY: Mapping[str, int] = {"low": 1, "notice": 1, "medium": 2, "suspicious": 
 
 _HINTS: tuple[tuple[str, str], ...] = (
     # What Ansible or ssh say in many lines: what it means, and what to do about it.
-    (r"(?i)missing (sudo|become|privilege escalation) password|(sudo|become).*password is required|a password is required",
-     "sudo wants a password: run again with -K (--ask-become-pass)"),
-    (r"(?i)incorrect (sudo|become|\w+) password|incorrect sudo password|Sorry, try again",
-     "the become password is wrong"),
+    (
+        r"(?i)missing (sudo|become|privilege escalation) password|a password is required",
+        "sudo wants a password: run again with -K (--ask-become-pass)",
+    ),
+    (
+        r"(?i)incorrect (sudo|become|\w+) password|incorrect sudo password|Sorry, try again",
+        "the become password is wrong",
+    ),
     (r"(?i)is not in the sudoers file|not allowed to (execute|run sudo)", "the user may not use sudo there"),
-    (r"(?i)sudo: (command )?not found|sudo: No such file", "there is no sudo on the host: connect as root, or choose another --become-method"),
-    (r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|authenticity of host",
-     "its SSH host key is not known or has changed: check it, then add it to known_hosts (ssh-keyscan)"),
-    (r"(?i)permission denied \(|Permission denied, please try again|Invalid/incorrect (username/)?password|Too many authentication failures",
-     "SSH login refused: wrong user, key or password (see -u, --private-key, -k)"),
+    (
+        r"(?i)sudo: (command )?not found|sudo: No such file",
+        "there is no sudo on the host: connect as root, or choose another --become-method",
+    ),
+    (
+        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|authenticity of host",
+        "its SSH host key is not known or has changed: check it, then add it to known_hosts (ssh-keyscan)",
+    ),
+    (
+        r"(?i)permission denied \(|permission denied, please try again|invalid/incorrect (username/)?password|"
+        r"too many authentication failures",
+        "SSH login refused: wrong user, key or password (see -u, --private-key, -k)",
+    ),
     (r"(?i)UNPROTECTED PRIVATE KEY|bad permissions", "the private key's file may be read by others: chmod 600 it"),
     (r"(?i)could not resolve hostname|Name or service not known", "its name cannot be resolved"),
     (r"(?i)connection refused", "the connection was refused: nothing listens on its SSH port"),
     (r"(?i)connection timed out|operation timed out|timed out", "the connection timed out"),
     (r"(?i)no route to host|network is unreachable", "there is no route to it"),
-    ((r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|No such file or directory.*python|interpreter.*(not found|was not found)|"
-     r"failed to discover a usable python|No python interpreters found"),
-     "no Python on the host: install python3 (3.8 or newer), or set ansible_python_interpreter"),
-    ((r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|SyntaxError: (invalid syntax|future feature)|"
-     r"No module named 'ansible\.module_utils\.basic'.*Python 2"),
-     "Python on the host is too old: 3.8 or newer is needed (ansible_python_interpreter names another one)"),
+    (
+        (
+            r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|no such file or directory.*python|"
+            r"interpreter.*not found|failed to discover a usable python|no python interpreters found"
+        ),
+        "no Python on the host: install python3 (3.8 or newer), or set ansible_python_interpreter",
+    ),
+    (
+        (
+            r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|"
+            r"SyntaxError: (invalid syntax|future feature)|No module named 'ansible\.module_utils\.basic'.*Python 2"
+        ),
+        "Python on the host is too old: 3.8 or newer is needed (ansible_python_interpreter names another one)",
+    ),
     (r"(?i)No space left on device", "no space is left on the host"),
     (r"(?i)you must install the sshpass program", "a password for SSH needs the program sshpass on this machine"),
 )

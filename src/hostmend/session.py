@@ -129,7 +129,7 @@ class UserConfig:
             path = Path(given).expanduser()
             return path / "ansible.cfg" if path.is_dir() else path
         for path in (Path.cwd() / "ansible.cfg", Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")):
-            if path.is_file() and not (path.parent == Path.cwd() and os.stat(path.parent).st_mode & 0o002):
+            if path.is_file() and not (path.parent == Path.cwd() and path.parent.stat().st_mode & 0o002):
                 return path
         return None
 
@@ -140,7 +140,7 @@ class UserConfig:
         """Return a path list of the file, each path made absolute as Ansible does."""
         base = self.path.parent if self.path is not None else Path.cwd()
         parts = (self.get(section, key) or "").split(os.pathsep)
-        return [str(base / os.path.expanduser(part.strip())) for part in parts if part.strip()]
+        return [str(base / Path(part.strip()).expanduser()) for part in parts if part.strip()]
 
     def has_inventory(self) -> bool:
         return bool(self.environ.get("ANSIBLE_INVENTORY") or self.get("defaults", "inventory"))
@@ -169,13 +169,19 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
     if "ANSIBLE_HOST_KEY_CHECKING" not in environ:
         made["ANSIBLE_HOST_KEY_CHECKING"] = config.get("defaults", "host_key_checking") or "True"
     ours = (
-        ("ANSIBLE_PIPELINING", "True", (("ssh_connection", "pipelining"), ("connection", "pipelining"), ("defaults", "pipelining"))),
+        (
+            "ANSIBLE_PIPELINING",
+            "True",
+            (("ssh_connection", "pipelining"), ("connection", "pipelining"), ("defaults", "pipelining")),
+        ),
         ("ANSIBLE_FORKS", "20", (("defaults", "forks"),)),
         ("ANSIBLE_PYTHON_INTERPRETER", "auto_silent", (("defaults", "interpreter_python"),)),
     )
     for name, value, places in ours:
-        if name not in environ and name.replace("PIPELINING", "SSH_PIPELINING") not in environ and not any(
-            config.get(*one) for one in places
+        if (
+            name not in environ
+            and name.replace("PIPELINING", "SSH_PIPELINING") not in environ
+            and not any(config.get(*one) for one in places)
         ):
             made[name] = value
     return made
@@ -263,7 +269,8 @@ def _run(
     settings = Path(directory) / "env"
     settings.mkdir(mode=0o700)
     (settings / "settings").write_text(
-        json.dumps({"pexpect_timeout": POLL_SECONDS, "suppress_output_file": True, "suppress_ansible_output": True}), "utf-8"
+        json.dumps({"pexpect_timeout": POLL_SECONDS, "suppress_output_file": True, "suppress_ansible_output": True}),
+        "utf-8",
     )
     state = _Child(stop)
     failures: list[BaseException] = []
@@ -276,14 +283,14 @@ def _run(
             take(event)
             if show is not None and event.get("stdout"):
                 show(str(event["stdout"]))
-        except Exception as error:  # noqa: BLE001 - ansible-runner would swallow an OSError: keep it, and stop
+        except Exception as error:
             failures.append(error)
             stop.ask()
         return False  # nothing of it is written to disk
 
     config = RunnerConfig(
         private_data_dir=directory,
-        project_dir=os.getcwd(),
+        project_dir=str(Path.cwd()),
         binary=program(),
         cmdline=shlex.join(command),
         envvars=environ,
@@ -341,8 +348,8 @@ class _Child:
 def _children() -> set[int]:
     made: set[int] = set()
     with contextlib.suppress(OSError, ValueError):
-        for task in os.listdir("/proc/self/task"):
-            text = Path(f"/proc/self/task/{task}/children").read_text("ascii")
+        for task in Path("/proc/self/task").iterdir():
+            text = (task / "children").read_text("ascii")
             made.update(int(one) for one in text.split())
     return made
 
@@ -353,7 +360,7 @@ def _keep_error(text: str, errors: list[str]) -> None:
         for mark in ("[ERROR]:", "ERROR! ", "[ERROR] "):
             at = line.find(mark)
             if at >= 0:
-                errors.append(line[at + len(mark):].strip())
+                errors.append(line[at + len(mark) :].strip())
                 break
         else:
             if line.startswith(("ansible-playbook: error:", "ansible-playbook [core")):

@@ -1,123 +1,14 @@
-"""Containers that a test owns and reaches over SSH, and the command that it runs against them."""
+"""Fixtures: fleets of containers, and the command that runs against them."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import target
-from target import ROOT, Target
-
-SSH_ARGS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-
-
-@dataclass
-class Outcome:
-    """How the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        """What it told a person, without the progress of each host."""
-        return [line for line in self.err.splitlines() if line.startswith("hostmend: ")]
-
-    def json(self) -> dict[str, Any]:
-        made: dict[str, Any] = json.loads(self.out)
-        return made
-
-
-class Command:
-    """The command ``hostmend``, with a store and a home of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.cwd = folder / "cwd"
-        self.cwd.mkdir(exist_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "HOSTMEND_"))}
-        paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-        self.environ = {
-            **kept,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "HOSTMEND_STORE": str(folder / "store" / "hostmend.db"),
-            "XDG_STATE_HOME": str(folder / "state"),
-            # A path of a control socket has at most 108 characters.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/hm-it-{os.getpid()}",
-            "TERM": "dumb",
-        }
-
-    def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "hostmend", *arguments]
-
-    def __call__(self, *arguments: str, seconds: float = 240, stdin: str | None = None, **environ: str) -> Outcome:
-        done = subprocess.run(
-            self.argv(*arguments), cwd=self.cwd, env={**self.environ, **environ}, input=stdin, capture_output=True, text=True,
-            timeout=seconds, check=False, **({} if stdin is not None else {"stdin": subprocess.DEVNULL}),
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.argv(*arguments), cwd=self.cwd, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )
-
-
-class Fleet:
-    """Containers with one inventory."""
-
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self.folder = folder
-        mark = uuid.uuid4().hex[:6]
-        self.hosts = {}
-        for name in names:
-            own = folder / name
-            own.mkdir()
-            self.hosts[name] = Target(own, name=f"hm-it-{name}-{mark}")
-
-    def __enter__(self) -> Fleet:
-        first, *rest = self.hosts.values()
-        try:
-            first.__enter__()  # makes the network, once
-            with ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda one: one.__enter__(), rest))
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_trouble: object) -> None:
-        for one in self.hosts.values():
-            one.__exit__()
-
-    def __getitem__(self, name: str) -> Target:
-        return self.hosts[name]
-
-    def variables(self, name: str) -> dict[str, Any]:
-        one = self.hosts[name]
-        return {
-            "ansible_host": one.address(), "ansible_port": one.port, "ansible_user": "ops",
-            "ansible_ssh_private_key_file": str(one.key), "ansible_ssh_common_args": SSH_ARGS,
-        }
-
-    def inventory(self, name: str = "inventory", hosts: dict[str, dict[str, Any]] | None = None, **group: Any) -> str:
-        """Write an inventory of all hosts (or of ``hosts``, by name), and return its path."""
-        made = hosts if hosts is not None else {one: {} for one in self.hosts}
-        full = {one: {**(self.variables(one) if one in self.hosts else {}), **more} for one, more in made.items()}
-        path = self.folder / f"{name}.json"
-        path.write_text(json.dumps({"all": {"hosts": full, "vars": group}}))
-        return str(path)
+from operators import Command, Fleet
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from conftest import Command, Fleet
+from operators import Command, Fleet
 
 GOOD_PASSWORD = "right-Horse-7"
 
@@ -33,7 +33,11 @@ def fleet(fleet_of: Any) -> Fleet:
 def local(tmp_path: Path) -> str:
     """An inventory of this machine that runs no detector: what is tried here is the controller."""
     path = tmp_path / "local.json"
-    host = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}", "hostmend_classes": ["all"]}
+    host = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "hostmend_classes": ["all"],
+    }
     path.write_text(json.dumps({"all": {"hosts": {"here": host}}}))
     return str(path)
 
@@ -80,7 +84,11 @@ def test_a_vault_that_cannot_be_opened(hostmend: Command, fleet: Fleet) -> None:
         ({"ansible_host": "127.0.0.1", "ansible_port": 1}, "unreachable", "the connection was refused"),
         ({"ansible_host": "nosuch.invalid"}, "unreachable", "its name cannot be resolved"),
         ({"ansible_user": "nobodyhere"}, "unreachable", "SSH login refused"),
-        ({"ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null"}, "unreachable", "its SSH host key is not known"),
+        (
+            {"ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null"},
+            "unreachable",
+            "its SSH host key is not known",
+        ),
         ({"ansible_python_interpreter": "/usr/bin/python9"}, "failed", "no Python on the host"),
         ({"ansible_user": "wants", "ansible_become": True}, "failed", "sudo wants a password: run again with -K"),
         ({"hostmend_class_timeout": "soon"}, "failed", "hostmend_class_timeout must be of type int"),
@@ -92,7 +100,15 @@ def test_a_host_that_cannot_be_audited_says_why(
     hostmend: Command, fleet: Fleet, variables: dict[str, Any], status: str, said: str
 ) -> None:
     inventory = fleet.inventory("bad", {"plain": variables})
-    done = hostmend("audit", "-i", inventory, "--format", "json", "--class", "redis" if "hostmend_classes" not in variables else "all")
+    done = hostmend(
+        "audit",
+        "-i",
+        inventory,
+        "--format",
+        "json",
+        "--class",
+        "services" if "hostmend_classes" not in variables else "all",
+    )
     if "hostmend_classes" in variables:  # --class on the command line is stronger than the inventory
         done = hostmend("audit", "-i", inventory, "--format", "json")
     assert done.code == 1
@@ -105,8 +121,19 @@ def test_a_host_that_cannot_be_audited_says_why(
 
 def test_a_wrong_key_is_told(hostmend: Command, fleet: Fleet) -> None:
     os.system(f"ssh-keygen -q -t ed25519 -N '' -f {hostmend.folder}/other")
-    done = hostmend("audit", "-i", fleet.inventory("key", {"plain": {
-        "ansible_ssh_private_key_file": str(hostmend.folder / "other"), "ansible_ssh_args": "-o ControlMaster=no -o ControlPath=none"}}))
+    done = hostmend(
+        "audit",
+        "-i",
+        fleet.inventory(
+            "key",
+            {
+                "plain": {
+                    "ansible_ssh_private_key_file": str(hostmend.folder / "other"),
+                    "ansible_ssh_args": "-o ControlMaster=no -o ControlPath=none",
+                }
+            },
+        ),
+    )
     assert done.code == 1
     assert "SSH login refused" in done.out
 
@@ -124,14 +151,23 @@ def test_a_host_that_is_down_does_not_hide_the_others(hostmend: Command, fleet: 
 
 def on_terminal(hostmend: Command, *arguments: str) -> pexpect.spawn:
     argv = hostmend.argv(*arguments)
-    return pexpect.spawn(argv[0], argv[1:], cwd=str(hostmend.cwd), env={**hostmend.environ, "TERM": "xterm"}, encoding="utf-8",
-                         timeout=60, dimensions=(50, 160))
+    return pexpect.spawn(
+        argv[0],
+        argv[1:],
+        cwd=str(hostmend.cwd),
+        env={**hostmend.environ, "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(50, 160),
+    )
 
 
 @pytest.mark.parametrize(("password", "code"), [(GOOD_PASSWORD, 0), ("wrong-Horse-7", 1)], ids=["right", "wrong"])
-def test_the_password_of_sudo_is_asked_for_and_seen_nowhere(hostmend: Command, fleet: Fleet, password: str, code: int) -> None:
+def test_the_password_of_sudo_is_asked_for_and_seen_nowhere(
+    hostmend: Command, fleet: Fleet, password: str, code: int
+) -> None:
     inventory = fleet.inventory("pw", {"plain": {"ansible_user": "wants"}})
-    child = on_terminal(hostmend, "audit", "-i", inventory, "-b", "-K", "--class", "redis", "--fail-on", "never")
+    child = on_terminal(hostmend, "audit", "-i", inventory, "-b", "-K", "--class", "services", "--fail-on", "never")
     child.expect("Password of sudo: ")
     child.sendline(password)
     seen, said = [], ""
@@ -160,7 +196,10 @@ def test_the_password_of_sudo_is_asked_for_and_seen_nowhere(hostmend: Command, f
 @pytest.fixture
 def slow(fleet: Fleet) -> Iterator[str]:
     """A host whose Python takes its time."""
-    fleet["plain"].sh("""printf '#!/bin/sh\\nsleep 60\\nexec /usr/bin/python3 "$@"\\n' > /usr/local/bin/slow && chmod 755 /usr/local/bin/slow""")
+    fleet["plain"].sh(
+        """printf '#!/bin/sh\\nsleep 60\\nexec /usr/bin/python3 "$@"\\n' > /usr/local/bin/slow
+        chmod 755 /usr/local/bin/slow"""
+    )
     yield fleet.inventory("slow", {"plain": {"ansible_python_interpreter": "/usr/local/bin/slow"}})
     fleet["plain"].sh("pkill -x sleep; pkill -f /usr/local/bin/slow; true", check=False)
 
@@ -219,7 +258,7 @@ def test_a_corrupt_store_loses_nothing(hostmend: Command, local: str) -> None:
     store = Path(hostmend.environ["HOSTMEND_STORE"])
     store.parent.mkdir()
     store.write_text("no database, and never was one. " * 99)
-    done = hostmend("audit", "-i", local, "--class", "redis", "--fail-on", "never", "--format", "json")
+    done = hostmend("audit", "-i", local, "--class", "services", "--fail-on", "never", "--format", "json")
     assert done.code == 0
     assert len(done.lines) == 1
     assert "is corrupt" in done.lines[0]
@@ -229,10 +268,12 @@ def test_a_corrupt_store_loses_nothing(hostmend: Command, local: str) -> None:
 
 
 def test_a_locked_store_loses_nothing(hostmend: Command, local: str, tmp_path: Path) -> None:
-    assert hostmend("audit", "-i", local, "--class", "redis", "--fail-on", "never").code == 0
+    assert hostmend("audit", "-i", local, "--class", "services", "--fail-on", "never").code == 0
     with sqlite3.connect(hostmend.environ["HOSTMEND_STORE"], isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        done = hostmend("audit", "-i", local, "--class", "redis", "--fail-on", "never", "--output", str(tmp_path / "out"))
+        done = hostmend(
+            "audit", "-i", local, "--class", "services", "--fail-on", "never", "--output", str(tmp_path / "out")
+        )
     assert done.code == 0
     assert len(done.lines) == 1
     assert "is locked" in done.lines[0]
@@ -252,7 +293,7 @@ def test_python_that_is_too_old_is_told(hostmend: Command, version: str) -> None
 
 def test_it_works_from_anywhere_and_leaves_nothing_behind(hostmend: Command, local: str) -> None:
     before = set(Path("/tmp").glob("hostmend-*"))
-    assert hostmend("audit", "-i", local, "--class", "redis", "--fail-on", "never").code == 0
+    assert hostmend("audit", "-i", local, "--class", "services", "--fail-on", "never").code == 0
     assert list(hostmend.cwd.iterdir()) == []
     assert not [path for path in set(Path("/tmp").glob("hostmend-*")) - before if path.name.startswith("hostmend-")]
 
@@ -264,7 +305,11 @@ def test_a_policy_may_be_a_template_or_come_from_a_vault(hostmend: Command, loca
     secret = VaultLib([("default", VaultSecret(b"opensesame"))]).encrypt("9").decode()
     (hostmend.cwd / "pw").write_text("opensesame\n")
     (hostmend.cwd / "vars.yml").write_text(
-        "base: 4\nhostmend_class_timeout: '{{ base * 2 }}'\nhostmend_timeout: !vault |\n  " + secret.replace("\n", "\n  ") + "\n"
+        "base: 4\nhostmend_class_timeout: '{{ base * 2 }}'\nhostmend_timeout: !vault |\n  "
+        + secret.replace("\n", "\n  ")
+        + "\n"
     )
-    done = hostmend("audit", "-i", local, "--class", "redis", "-e", "@vars.yml", "--vault-password-file", "pw", "--fail-on", "never")
+    done = hostmend(
+        "audit", "-i", local, "--class", "services", "-e", "@vars.yml", "--vault-password-file", "pw", "--fail-on", "never"
+    )
     assert done.code == 0, done.err

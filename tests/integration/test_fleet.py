@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, Fleet
+from operators import Command, Fleet
 from target import ROOT
 
 NAMES = ("cache", "old", "web1", "web2", "web3")
-UNNEEDED = ("avahi-daemon.service", "avahi-daemon.socket", "rpcbind.service", "rpcbind.socket", "cups.service", "cups.socket", "cups.path")
+UNNEEDED = (
+    "avahi-daemon.service",
+    "avahi-daemon.socket",
+    "rpcbind.service",
+    "rpcbind.socket",
+    "cups.service",
+    "cups.socket",
+    "cups.path",
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +33,7 @@ def fleet(fleet_of: Any) -> Fleet:
         systemctl enable --now redis-server.service
     """)
     made["old"].sh(f"""
-        for unit in {' '.join(UNNEEDED)}; do
+        for unit in {" ".join(UNNEEDED)}; do
             systemctl cat $unit >/dev/null 2>&1 && systemctl unmask $unit && systemctl enable --now $unit
         done >/dev/null 2>&1; true
     """)
@@ -83,7 +91,9 @@ def test_the_insecure_hosts_are_found(fleet: Fleet, first: dict[str, Any]) -> No
         assert "services.unneeded" not in checks(first, name)
 
 
-def test_a_prediction_changes_nothing(hostmend: Command, inventory: str, first: dict[str, Any], prediction: dict[str, Any]) -> None:
+def test_a_prediction_changes_nothing(
+    hostmend: Command, inventory: str, first: dict[str, Any], prediction: dict[str, Any]
+) -> None:
     assert mended_changes(prediction, "old")
     again = hostmend("audit", "-i", inventory, "-b", "--format", "json").json()
     for name in NAMES:
@@ -134,7 +144,9 @@ def test_the_runs_are_kept_and_rendered_again(hostmend: Command, mending: dict[s
     assert again.json() == mending
     assert hostmend("report", mending["run"]["id"], "--format", "html", "-o", str(tmp_path / "r.html")).code == 0
     assert "cache" in (tmp_path / "r.html").read_text()
-    found = hostmend("report", mending["run"]["id"], "--query", "hosts.old.findings[?outcome=='mended'].check | length(@)")
+    found = hostmend(
+        "report", mending["run"]["id"], "--query", "hosts.old.findings[?outcome=='mended'].check | length(@)"
+    )
     assert json.loads(found.out) >= 1
 
 
@@ -145,15 +157,21 @@ def test_the_report_is_as_published(mending: dict[str, Any], first: dict[str, An
         jsonschema.validate(report, schema)
 
 
-def test_only_what_is_asked_for_is_mended(fleet: Fleet, hostmend: Command, inventory: str, mending: dict[str, Any]) -> None:
+def test_only_what_is_asked_for_is_mended(
+    fleet: Fleet, hostmend: Command, inventory: str, mending: dict[str, Any]
+) -> None:
     """Two services are started again; one of them is chosen."""
     unit = "avahi-daemon"
     if fleet["old"].sh(f"systemctl cat {unit}.service >/dev/null 2>&1 && echo there; true").strip() != "there":
         pytest.skip("avahi is not in this image")
-    fleet["old"].sh("""for unit in avahi-daemon.service avahi-daemon.socket rpcbind.service rpcbind.socket; do systemctl unmask $unit; done
-        systemctl enable --now avahi-daemon.service rpcbind.socket""")
-    found = hostmend("audit", "-i", inventory, "-b", "--limit", "old", "--format", "json").json()["hosts"]["old"]["findings"]
-    names = [f"{one['check']} {one['resource']}" for one in found if one["status"] == "open" and "avahi" in one["resource"]]
+    again = "avahi-daemon.service avahi-daemon.socket rpcbind.service rpcbind.socket"
+    fleet["old"].sh(f"systemctl unmask {again}; systemctl enable --now avahi-daemon.service rpcbind.socket")
+    found = hostmend("audit", "-i", inventory, "-b", "--limit", "old", "--format", "json").json()["hosts"]["old"][
+        "findings"
+    ]
+    names = [
+        f"{one['check']} {one['resource']}" for one in found if one["status"] == "open" and "avahi" in one["resource"]
+    ]
     assert names
     hostmend("remediate", "-i", inventory, "-b", "--limit", "old", "--yes", "--only", names[0])
     assert fleet["old"].sh("systemctl is-active avahi-daemon.service; true").strip() != "active"
@@ -162,11 +180,25 @@ def test_only_what_is_asked_for_is_mended(fleet: Fleet, hostmend: Command, inven
     assert done.code == 0, done.out
 
 
-def test_plain_ansible_does_the_same(fleet: Fleet, inventory: str, hostmend: Command, mending: dict[str, Any], tmp_path: Path) -> None:
+def test_plain_ansible_does_the_same(
+    fleet: Fleet, inventory: str, hostmend: Command, mending: dict[str, Any], tmp_path: Path
+) -> None:
     fleet["old"].sh("systemctl unmask rpcbind.service rpcbind.socket; systemctl enable --now rpcbind.socket")
     environ = {**hostmend.environ, "PATH": f"{ROOT / '.venv/bin'}:{hostmend.environ['PATH']}"}
-    command = ["ansible-playbook", str(ROOT / "playbooks/remediate.yml"), "-i", inventory, "-b", "--limit", "old", "-e", f"hostmend_output={tmp_path}"]
-    predicted = subprocess.run([*command, "--check", "--diff"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=240)
+    command = [
+        "ansible-playbook",
+        str(ROOT / "playbooks/remediate.yml"),
+        "-i",
+        inventory,
+        "-b",
+        "--limit",
+        "old",
+        "-e",
+        f"hostmend_output={tmp_path}",
+    ]
+    predicted = subprocess.run(
+        [*command, "--check", "--diff"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=240
+    )
     assert predicted.returncode == 0, predicted.stdout[-3000:]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout[-3000:]

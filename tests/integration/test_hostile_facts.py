@@ -12,22 +12,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, Fleet
+from operators import Command, Fleet
 from target import ROOT
 
 MARK = f"/tmp/hm-it-owned-{uuid.uuid4().hex[:8]}"
 TEMPLATE = "{{ lookup('pipe','touch " + MARK + "') }}"
-EVIL = f"evil\x1b[31mred\x1b]0;title\x07\r\n{TEMPLATE}{{% raw %}}<img src=x onerror=document.title=1></script><script>document.title=1</script>[bold]\u202e"
+MARKUP = "<img src=x onerror=document.title=1></script><script>document.title=1</script>[bold]"
+EVIL = f"evil\x1b[31mred\x1b]0;title\x07\r\n{TEMPLATE}{{% raw %}}{MARKUP}\u202e"
 # What a forged answer of the module says: it claims another fix, another policy and another host's variables.
 FORGED: dict[str, Any] = {
     "changed": True,
     "findings": [
-        {"check": "services.unneeded", "class": "services", "status": "open", "resource": EVIL, "evidence": {EVIL: [EVIL]},
-         "reason": EVIL, "affects": [EVIL], "fix": {"role": "../../../tmp/evil", "risk": "safe", "tags": [EVIL]}, "title": EVIL},
-        {"check": "nosuch.check", "class": "redis", "status": "unknown", "resource": TEMPLATE, "evidence": {}, "reason": TEMPLATE},
+        {
+            "check": "services.unneeded",
+            "class": "services",
+            "status": "open",
+            "resource": EVIL,
+            "evidence": {EVIL: [EVIL]},
+            "reason": EVIL,
+            "affects": [EVIL],
+            "fix": {"role": "../../../tmp/evil", "risk": "safe", "tags": [EVIL]},
+            "title": EVIL,
+        },
+        {
+            "check": "nosuch.check",
+            "class": "redis",
+            "status": "unknown",
+            "resource": TEMPLATE,
+            "evidence": {},
+            "reason": TEMPLATE,
+        },
     ],
-    "ansible_facts": {"hostmend_max_risk": "disruptive", "hostmend_plan": {"roles": ["../../../tmp/evil"]}, "hostmend_output": "/tmp/evil",
-                      "ansible_python_interpreter": "/tmp/evil", "hostmend": {EVIL: EVIL}},
+    "ansible_facts": {
+        "hostmend_max_risk": "disruptive",
+        "hostmend_plan": {"roles": ["../../../tmp/evil"]},
+        "hostmend_output": "/tmp/evil",
+        "ansible_python_interpreter": "/tmp/evil",
+        "hostmend": {EVIL: EVIL},
+    },
     "classes": {EVIL: {"status": EVIL, "reason": EVIL}},
     "system": {"id": EVIL, "pretty_name": EVIL},
     "phase": "after",
@@ -69,8 +91,9 @@ time.sleep(900)
 '''
 subprocess.Popen([program, "-c", code, %(name)r], cwd=folder, env={"PYTHONHOME": "/usr"}, stdin=subprocess.DEVNULL,
                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-unit = "[Unit]\nDescription=%%s\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n" %% name.replace("\r\n", " ").replace("%%", "%%%%")
-open("/etc/systemd/system/hostile.service", "w").write(unit)
+unit = "[Unit]\nDescription=%%s\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+description = name.replace("\r\n", " ").replace("%%", "%%%%")
+open("/etc/systemd/system/hostile.service", "w").write(unit %% description)
 subprocess.run(["systemctl", "daemon-reload"]); subprocess.run(["systemctl", "start", "hostile.service"])
 """
 
@@ -115,7 +138,11 @@ def assert_nothing_executed(fleet: Fleet) -> None:
 @pytest.fixture(params=["answer", "processes"])
 def inventory(request: pytest.FixtureRequest, fleet: Fleet) -> str:
     """The host by a forged answer of its Python, and by what really runs on it."""
-    more = {"ansible_python_interpreter": "/usr/local/bin/forged", "hostmend_max_risk": "safe"} if request.param == "answer" else {}
+    more = (
+        {"ansible_python_interpreter": "/usr/local/bin/forged", "hostmend_max_risk": "safe"}
+        if request.param == "answer"
+        else {}
+    )
     return fleet.inventory(request.param, {"hostile": more})
 
 
@@ -153,7 +180,14 @@ def test_findings_that_a_person_chose_are_no_templates(hostmend: Command, fleet:
     pexpect = pytest.importorskip("pexpect")
     inventory = fleet.inventory("asked", {"hostile": {"ansible_python_interpreter": "/usr/local/bin/forged"}})
     argv = hostmend.argv("remediate", "-i", inventory)
-    child = pexpect.spawn(argv[0], argv[1:], cwd=str(hostmend.cwd), env={**hostmend.environ, "TERM": "xterm"}, encoding="utf-8", timeout=60)
+    child = pexpect.spawn(
+        argv[0],
+        argv[1:],
+        cwd=str(hostmend.cwd),
+        env={**hostmend.environ, "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=60,
+    )
     child.expect(r"\[y/N\]")
     child.sendline("y")
     child.expect(pexpect.EOF, timeout=120)
@@ -162,20 +196,45 @@ def test_findings_that_a_person_chose_are_no_templates(hostmend: Command, fleet:
 
 
 def test_a_host_does_not_choose_its_fix_or_its_policy(hostmend: Command, fleet: Fleet) -> None:
-    inventory = fleet.inventory("policy", {"hostile": {"ansible_python_interpreter": "/usr/local/bin/forged", "hostmend_max_risk": "safe"}})
-    found = {one["check"]: one for one in hostmend("audit", "-i", inventory, "--format", "json").json()["hosts"]["hostile"]["findings"]}
+    inventory = fleet.inventory(
+        "policy", {"hostile": {"ansible_python_interpreter": "/usr/local/bin/forged", "hostmend_max_risk": "safe"}}
+    )
+    found = {
+        one["check"]: one
+        for one in hostmend("audit", "-i", inventory, "--format", "json").json()["hosts"]["hostile"]["findings"]
+    }
     assert found["services.unneeded"]["fix"]["role"] == "services"
     assert found["services.unneeded"]["title"] != EVIL
     assert found["nosuch.check"]["fix"] == {"risk": "manual"}
     assert found["nosuch.check"]["class"] == "nosuch"
 
 
-@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"findings": {}}', '{"findings": [3]}', '{"findings": [{"check": "a.b", "status": "fine"}]}',
-                                    '{"findings": [{"check": "' + "<b>" + '", "status": "open"}]}', "{" * 5000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"findings": {}}',
+        '{"findings": [3]}',
+        '{"findings": [{"check": "a.b", "status": "fine"}]}',
+        '{"findings": [{"check": "' + "<b>" + '", "status": "open"}]}',
+        "{" * 5000,
+    ],
+)
 def test_an_answer_that_is_none_fails_the_host_alone(hostmend: Command, fleet: Fleet, answer: str) -> None:
-    fleet["hostile"].sh(f"printf '#!/bin/sh\\ncat > /dev/null\\nprintf %s {shlex.quote(shlex.quote(answer))}\\n' > /usr/local/bin/nonsense; chmod 755 /usr/local/bin/nonsense")
-    inventory = fleet.inventory("none", {"hostile": {"ansible_python_interpreter": "/usr/local/bin/nonsense"}, "here": {
-        "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}})
+    fleet["hostile"].sh(
+        f"printf %s {shlex.quote(answer)} > /usr/local/share/nonsense\n"
+        "printf '#!/bin/sh\\ncat > /dev/null\\ncat /usr/local/share/nonsense\\n' > /usr/local/bin/nonsense\n"
+        "chmod 755 /usr/local/bin/nonsense"
+    )
+    inventory = fleet.inventory(
+        "none",
+        {
+            "hostile": {"ansible_python_interpreter": "/usr/local/bin/nonsense"},
+            "here": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        },
+    )
     done = hostmend("audit", "-i", inventory, "--class", "services", "--format", "json")
     assert done.code == 1
     hosts = done.json()["hosts"]
@@ -186,9 +245,22 @@ def test_an_answer_that_is_none_fails_the_host_alone(hostmend: Command, fleet: F
 def test_plain_playbooks_with_it(hostmend: Command, fleet: Fleet, inventory: str, tmp_path: Path) -> None:
     for playbook in ("audit", "remediate"):
         done = subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, ROOT / f"playbooks/{playbook}.yml", "-b", "--check",
-             "-e", f"hostmend_output={tmp_path / playbook}"],
-            cwd=ROOT, env=hostmend.environ, capture_output=True, text=True, check=False, timeout=180,
+            [
+                Path(sys.executable).parent / "ansible-playbook",
+                "-i",
+                inventory,
+                ROOT / f"playbooks/{playbook}.yml",
+                "-b",
+                "--check",
+                "-e",
+                f"hostmend_output={tmp_path / playbook}",
+            ],
+            cwd=ROOT,
+            env=hostmend.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
         )
         assert "Traceback" not in done.stderr
         assert_page_harmless(tmp_path / playbook / "report.html")

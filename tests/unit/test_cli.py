@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -18,17 +17,40 @@ from hostmend.cli.options import gather  # noqa: F401 - imported early, so that 
 EVIL = "web\x1b[2J\n[bold red]{{ 7*7 }}<script>"
 
 
-def finding(status: str = "open", check: str = "redis.no_auth", resource: str = "redis :6379", **more: Any) -> dict[str, Any]:
+def finding(
+    status: str = "open", check: str = "redis.no_auth", resource: str = "redis :6379", **more: Any
+) -> dict[str, Any]:
     fix = {"role": "redis", "tags": ["redis"], "risk": "restart"}
-    return {"check": check, "class": check.split(".")[0], "status": status, "resource": resource, "evidence": {}, "reason": "",
-            "kind": "vulnerability", "severity": "high", "title": "Redis answers", "fix": fix, **more}
+    return {
+        "check": check,
+        "class": check.split(".")[0],
+        "status": status,
+        "resource": resource,
+        "evidence": {},
+        "reason": "",
+        "kind": "vulnerability",
+        "severity": "high",
+        "title": "Redis answers",
+        "fix": fix,
+        **more,
+    }
 
 
 def detected(*findings: dict[str, Any], host: str = "web1", phase: str = "before") -> dict[str, Any]:
-    mend = [f"{one['check']} {one['resource']}" for one in findings if one["status"] == "open" and one["fix"]["risk"] != "manual"]
+    mend = [
+        f"{one['check']} {one['resource']}"
+        for one in findings
+        if one["status"] == "open" and one["fix"]["risk"] != "manual"
+    ]
     plan = {"hostmend_plan": {"roles": ["redis"] if mend else [], "mend": mend, "skip": []}}
-    return {"event": "runner_on_ok", "event_data": {
-        "host": host, "task_action": "hostmend.hardening.security_facts", "res": {"findings": list(findings), "phase": phase, "ansible_facts": plan}}}
+    return {
+        "event": "runner_on_ok",
+        "event_data": {
+            "host": host,
+            "task_action": "hostmend.hardening.security_facts",
+            "res": {"findings": list(findings), "phase": phase, "ansible_facts": plan},
+        },
+    }
 
 
 class Ansible:
@@ -84,12 +106,14 @@ def test_the_report_is_written_for_its_owner(ansible: Ansible, tmp_path: Path) -
     ansible.scripts = [[detected(finding())]]
     main(["audit", "--output", "new/reports"])
     written = tmp_path / "new/reports"
-    assert sorted(os.listdir(written)) == ["report.html", "report.json"]
+    assert sorted(one.name for one in written.iterdir()) == ["report.html", "report.json"]
     assert stat.S_IMODE((written / "report.json").stat().st_mode) == 0o600
     assert json.loads((written / "report.json").read_text())["schema"] == 1
 
 
-def test_severity_narrows_what_is_shown_but_not_the_judgement(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+def test_severity_narrows_what_is_shown_but_not_the_judgement(
+    ansible: Ansible, capsys: pytest.CaptureFixture[str]
+) -> None:
     ansible.scripts = [[detected(finding(check="services.unneeded", severity="low", resource="avahi"))]]
     assert main(["audit", "--severity", "high"]) == 2
     assert "avahi" not in capsys.readouterr().out
@@ -118,13 +142,55 @@ def test_the_options_of_ansible_are_handed_on(ansible: Ansible) -> None:
     Path("inv").write_text("")
     Path("pw").write_text("")
     ansible.scripts = [[detected()]]
-    main(["audit", "-i", "inv", "-i", "a,b", "--limit", "web", "-f", "9", "-u", "me", "-b", "--become-user", "x", "-e", "a=1", "-e", '{"b": 2}',
-          "--private-key", "k", "-c", "ssh", "--vault-password-file", "pw", "--ssh-common-args=-o X=y", "--class", "redis", "-T", "5"])
+    main(
+        [
+            "audit",
+            "-i",
+            "inv",
+            "-i",
+            "a,b",
+            "--limit",
+            "web",
+            "-f",
+            "9",
+            "-u",
+            "me",
+            "-b",
+            "--become-user",
+            "x",
+            "-e",
+            "a=1",
+            "-e",
+            '{"b": 2}',
+            "--private-key",
+            "k",
+            "-c",
+            "ssh",
+            "--vault-password-file",
+            "pw",
+            "--ssh-common-args=-o X=y",
+            "--class",
+            "redis",
+            "-T",
+            "5",
+        ]
+    )
     (request,) = ansible.requests
     assert request.inventory == ("inv", "a,b")
     assert request.limit == "web"
-    assert set(request.options) == {"--forks=9", "--user=me", "--become", "--become-user=x", "--extra-vars=a=1", '--extra-vars={"b": 2}', "--private-key=k",
-                                    "--connection=ssh", "--vault-password-file=pw", "--ssh-common-args=-o X=y", "--timeout=5"}
+    assert set(request.options) == {
+        "--forks=9",
+        "--user=me",
+        "--become",
+        "--become-user=x",
+        "--extra-vars=a=1",
+        '--extra-vars={"b": 2}',
+        "--private-key=k",
+        "--connection=ssh",
+        "--vault-password-file=pw",
+        "--ssh-common-args=-o X=y",
+        "--timeout=5",
+    }
     assert request.variables["hostmend_classes"] == ["redis"]
 
 
@@ -163,7 +229,9 @@ def test_passwords_are_asked_for_and_never_become_arguments(ansible: Ansible, mo
         (["adit"], "no such command: adit (did you mean audit?)"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_1(ansible: Ansible, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+def test_bad_input_is_one_clear_line_and_1(
+    ansible: Ansible, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert said in error
@@ -196,7 +264,10 @@ def test_no_host_is_one_line(ansible: Ansible, capsys: pytest.CaptureFixture[str
 
 
 def test_an_unreachable_host_is_1_unless_it_is_ignored(ansible: Ansible) -> None:
-    lost = {"event": "runner_on_unreachable", "event_data": {"host": "web2", "task_action": "security_facts", "res": {"msg": "Connection timed out"}}}
+    lost = {
+        "event": "runner_on_unreachable",
+        "event_data": {"host": "web2", "task_action": "security_facts", "res": {"msg": "Connection timed out"}},
+    }
     ansible.scripts = [[detected(finding()), lost], [detected(finding()), lost]]
     assert main(["audit"]) == 1
     assert main(["audit", "--ignore-unreachable"]) == 2
@@ -218,7 +289,10 @@ def test_a_corrupt_store_loses_nothing(ansible: Ansible, capsys: pytest.CaptureF
 
 
 def test_a_run_that_is_stopped_is_kept_and_exits_with_130(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
-    start = {"event": "runner_on_start", "event_data": {"host": "web2", "task_action": "hostmend.hardening.security_facts"}}
+    start = {
+        "event": "runner_on_start",
+        "event_data": {"host": "web2", "task_action": "hostmend.hardening.security_facts"},
+    }
     ansible.scripts = [[detected(finding()), start, lambda stop: stop.ask()]]
     assert main(["audit"]) == 130
     assert "redis.no_auth" in capsys.readouterr().out
@@ -230,9 +304,18 @@ def test_a_run_that_is_stopped_is_kept_and_exits_with_130(ansible: Ansible, caps
 
 def test_yes_mends_in_one_run_and_says_what_came_of_it(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
     mending = {"event": "runner_on_start", "event_data": {"host": "web1", "task_action": "copy", "role": "redis"}}
-    changed = {"event": "runner_on_ok", "event_data": {"host": "web1", "task_action": "copy", "role": "redis",
-                                                      "res": {"changed": True, "invocation": {"module_args": {"dest": "/etc/a"}}}}}
-    ansible.scripts = [[detected(finding(affects=["10.0.0.9:50000"])), mending, changed, detected(finding("passed"), phase="after")]]
+    changed = {
+        "event": "runner_on_ok",
+        "event_data": {
+            "host": "web1",
+            "task_action": "copy",
+            "role": "redis",
+            "res": {"changed": True, "invocation": {"module_args": {"dest": "/etc/a"}}},
+        },
+    }
+    ansible.scripts = [
+        [detected(finding(affects=["10.0.0.9:50000"])), mending, changed, detected(finding("passed"), phase="after")]
+    ]
     assert main(["remediate", "--yes", "--only", "redis", "--skip", "redis.exposed", "--max-risk", "restart"]) == 0
     said = capsys.readouterr()
     assert "10.0.0.9:50000" in said.err
@@ -268,7 +351,10 @@ def test_a_person_is_asked_between_the_audit_and_the_mending(
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _prompt="": answer.strip())
     manual = finding(check="ports.undeclared", resource="tcp/9", fix={"risk": "manual"})
-    ansible.scripts = [[detected(finding(), manual)], [detected(finding(), manual), detected(finding("passed"), manual, phase="after")]]
+    ansible.scripts = [
+        [detected(finding(), manual)],
+        [detected(finding(), manual), detected(finding("passed"), manual, phase="after")],
+    ]
     assert main(["remediate"]) == 2  # what a person has to do is still open
     assert [request.playbook for request in ansible.requests] == ["audit.yml", "remediate.yml"][:runs]
     if runs == 2:
@@ -277,10 +363,18 @@ def test_a_person_is_asked_between_the_audit_and_the_mending(
         assert "Nothing was changed" in capsys.readouterr().err
 
 
-def test_texts_of_a_hostile_host_do_nothing_on_the_terminal(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+def test_texts_of_a_hostile_host_do_nothing_on_the_terminal(
+    ansible: Ansible, capsys: pytest.CaptureFixture[str]
+) -> None:
     evil = finding(resource=EVIL, affects=[EVIL], title=EVIL, reason=EVIL, check="nope.x" + EVIL)
-    lost = {"event": "runner_on_unreachable", "event_data": {"host": EVIL, "task_action": "security_facts", "res": {"msg": EVIL}}}
-    mending = {"event": "runner_on_start", "event_data": {"host": "web1", "task_action": "copy", "role": "redis" + EVIL}}
+    lost = {
+        "event": "runner_on_unreachable",
+        "event_data": {"host": EVIL, "task_action": "security_facts", "res": {"msg": EVIL}},
+    }
+    mending = {
+        "event": "runner_on_start",
+        "event_data": {"host": "web1", "task_action": "copy", "role": "redis" + EVIL},
+    }
     ansible.scripts = [[detected(evil, host="web1"), lost, mending, detected(evil, phase="after")]]
     main(["remediate", "--yes"])
     main(["report"])
@@ -318,7 +412,10 @@ def test_nothing_heavy_is_loaded_for_a_light_command() -> None:
     import subprocess
     import sys
 
-    script = ("import sys; from hostmend.cli import main; main(['checks']); "
-              "print([m for m in ('sqlalchemy', 'alembic', 'ansible', 'ansible_runner', 'jmespath', 'jinja2') if m in sys.modules])")
+    script = (
+        "import sys; from hostmend.cli import main; main(['checks']); "
+        "heavy = ('sqlalchemy', 'alembic', 'ansible', 'ansible_runner', 'jmespath', 'jinja2'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -9,7 +9,9 @@ import pytest
 from hostmend import changes, plan
 
 
-def finding(check: str, role: str | None = None, risk: str = "safe", resource: str = "r", status: str = "open") -> dict[str, Any]:
+def finding(
+    check: str, role: str | None = None, risk: str = "safe", resource: str = "r", status: str = "open"
+) -> dict[str, Any]:
     fix = {"role": role, "tags": [role], "risk": risk} if role else {"risk": "manual"}
     return {"check": check, "class": check.split(".")[0], "status": status, "resource": resource, "fix": fix}
 
@@ -23,7 +25,12 @@ ALL = [PORT, AVAHI, NO_AUTH, EXPOSED, MANUAL]
 
 
 def test_only_open_findings_call_for_roles() -> None:
-    assert plan.for_host([{**NO_AUTH, "status": status} for status in ("passed", "unknown", "waived", "not_applicable")])["roles"] == []
+    assert (
+        plan.for_host([{**NO_AUTH, "status": status} for status in ("passed", "unknown", "waived", "not_applicable")])[
+            "roles"
+        ]
+        == []
+    )
     assert plan.for_host([NO_AUTH])["roles"] == ["redis"]
 
 
@@ -80,8 +87,11 @@ def task(action: str, args: dict[str, Any], **result: Any) -> list[dict[str, Any
         ("template", {"dest": "/etc/a"}, ("file", "/etc/a", "written")),
         ("lineinfile", {"path": "/etc/a", "state": "present"}, ("file", "/etc/a", "edited")),
         ("file", {"path": "/etc/a", "state": "absent"}, ("file", "/etc/a", "removed")),
-        ("systemd_service", {"name": "a.socket", "state": "stopped", "enabled": False, "masked": True},
-         ("unit", "a.socket", "stopped, disabled, masked")),
+        (
+            "systemd_service",
+            {"name": "a.socket", "state": "stopped", "enabled": False, "masked": True},
+            ("unit", "a.socket", "stopped, disabled, masked"),
+        ),
         ("systemd", {"daemon_reload": True, "name": None}, ("unit", "systemd", "reloaded")),
         ("service", {"name": "redis", "state": "restarted"}, ("unit", "redis", "restarted")),
         ("apt", {"name": ["nftables"], "state": "present"}, ("package", "nftables", "present")),
@@ -96,21 +106,43 @@ def test_changes_are_derived_from_the_task(action: str, args: dict[str, Any], ex
 
 
 def test_a_module_that_says_what_it_changed_is_believed() -> None:
-    (made,) = task("redis_settings", {}, changes=[{"kind": "setting", "name": "requirepass", "action": "set", "check": "redis.no_auth", "x": 1}])
-    assert made == {"role": "redis", "kind": "setting", "name": "requirepass", "action": "set", "check": "redis.no_auth"}
+    (made,) = task(
+        "redis_settings",
+        {},
+        changes=[{"kind": "setting", "name": "requirepass", "action": "set", "check": "redis.no_auth", "x": 1}],
+    )
+    assert made == {
+        "role": "redis",
+        "kind": "setting",
+        "name": "requirepass",
+        "action": "set",
+        "check": "redis.no_auth",
+    }
 
 
 def test_a_censored_task_keeps_its_secret() -> None:
-    made = task("copy", {"dest": "/etc/a", "content": "secret"}, censored="the output has been hidden", diff={"before": "", "after": "secret"})
+    made = task(
+        "copy",
+        {"dest": "/etc/a", "content": "secret"},
+        censored="the output has been hidden",
+        diff={"before": "", "after": "secret"},
+    )
     assert made == [{"kind": "task", "name": "Do it", "action": "changed", "role": "redis"}]
 
 
 def test_the_diff_of_a_file_is_kept() -> None:
-    (made,) = task("copy", {"dest": "/etc/a"}, diff=[{"before": "a\nb\n", "after": "a\nc\n", "before_header": "/etc/a", "after_header": "/etc/a"}])
+    (made,) = task(
+        "copy",
+        {"dest": "/etc/a"},
+        diff=[{"before": "a\nb\n", "after": "a\nc\n", "before_header": "/etc/a", "after_header": "/etc/a"}],
+    )
     assert "-b" in made["diff"].splitlines()
     assert "+c" in made["diff"].splitlines()
 
 
 def test_predicted_and_made_changes_compare_as_sets() -> None:
-    predicted, made = task("copy", {"dest": "/etc/a"}, diff={"before": "1\n", "after": "2\n"}), task("copy", {"dest": "/etc/a"})
+    predicted, made = (
+        task("copy", {"dest": "/etc/a"}, diff={"before": "1\n", "after": "2\n"}),
+        task("copy", {"dest": "/etc/a"}),
+    )
     assert {changes.key(one) for one in predicted} == {changes.key(one) for one in made}

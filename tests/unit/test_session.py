@@ -17,7 +17,9 @@ from hostmend.session import Request, Stop, UserConfig
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def event(kind: str, host: str = "web1", action: str = "hostmend.hardening.security_facts", role: str = "", **more: Any) -> dict[str, Any]:
+def event(
+    kind: str, host: str = "web1", action: str = "hostmend.hardening.security_facts", role: str = "", **more: Any
+) -> dict[str, Any]:
     data = {"host": host, "task": "Do it", "task_action": action, "resolved_action": action, **more}
     return {"event": kind, "event_data": {**data, "role": role} if role else data}
 
@@ -39,7 +41,10 @@ def test_findings_come_off_the_event() -> None:
     host = run.hosts["web1"]
     assert host.stage == "done"
     assert host.result() == {
-        "status": "ok", "reason": "", "findings": found("open")["findings"], "classes": {"redis": {"status": "ok"}},
+        "status": "ok",
+        "reason": "",
+        "findings": found("open")["findings"],
+        "classes": {"redis": {"status": "ok"}},
     }
 
 
@@ -51,19 +56,30 @@ def test_two_audits_are_before_and_after() -> None:
 
 
 def test_a_role_that_detects_for_itself_is_not_the_audit() -> None:
-    run = play(event("runner_on_ok", res=found("open")), event("runner_on_ok", res=found("passed"), role="hostmend.hardening.redis"))
+    run = play(
+        event("runner_on_ok", res=found("open")),
+        event("runner_on_ok", res=found("passed"), role="hostmend.hardening.redis"),
+    )
     assert run.hosts["web1"].result()["findings"][0]["status"] == "open"
 
 
 def test_a_host_that_was_not_reached() -> None:
-    run = play(event("runner_on_unreachable", res={"msg": "Failed to connect to the host via ssh: ssh: connect to host x port 22: Connection refused"}))
+    run = play(
+        event(
+            "runner_on_unreachable",
+            res={"msg": "Failed to connect to the host via ssh: ssh: connect to host x port 22: Connection refused"},
+        )
+    )
     made = run.hosts["web1"].result()
     assert made["status"] == "unreachable"
     assert made["reason"].startswith("the connection was refused")
 
 
 def test_a_host_that_was_lost_while_it_was_mended_failed() -> None:
-    run = play(event("runner_on_ok", res=found("open")), event("runner_on_unreachable", role="redis", res={"msg": "Connection timed out"}))
+    run = play(
+        event("runner_on_ok", res=found("open")),
+        event("runner_on_unreachable", role="redis", res={"msg": "Connection timed out"}),
+    )
     made = run.hosts["web1"].result()
     assert made["status"] == "failed"
     assert "could not be reached any more" in made["reason"]
@@ -73,8 +89,15 @@ def test_a_role_that_fails_makes_the_host_fail_with_its_reason() -> None:
     plan = {"hostmend_plan": {"roles": ["redis"], "mend": ["redis.no_auth r"], "skip": []}}
     run = play(
         event("runner_on_ok", res=found("open", ansible_facts=plan)),
-        event("runner_on_failed", action="ansible.builtin.command", role="redis", res={"msg": "All items completed", "results": [
-            {"failed": False}, {"failed": True, "msg": "it broke\nbadly"}]}),
+        event(
+            "runner_on_failed",
+            action="ansible.builtin.command",
+            role="redis",
+            res={
+                "msg": "All items completed",
+                "results": [{"failed": False}, {"failed": True, "msg": "it broke\nbadly"}],
+            },
+        ),
         event("runner_on_failed", action="ansible.builtin.fail", res={"msg": "said again"}),
     )
     host = run.hosts["web1"]
@@ -84,7 +107,10 @@ def test_a_role_that_fails_makes_the_host_fail_with_its_reason() -> None:
 
 
 def test_an_ignored_failure_of_a_role_is_none() -> None:
-    run = play(event("runner_on_ok", res=found("open")), event("runner_on_failed", action="x", role="redis", ignore_errors=True, res={"msg": "no"}))
+    run = play(
+        event("runner_on_ok", res=found("open")),
+        event("runner_on_failed", action="x", role="redis", ignore_errors=True, res={"msg": "no"}),
+    )
     assert run.hosts["web1"].result()["status"] == "ok"
 
 
@@ -101,14 +127,27 @@ def test_changes_are_kept_once_and_only_of_roles() -> None:
         event("runner_on_ok", action="ansible.builtin.copy", role="redis", res=copied),
         event("runner_item_on_ok", action="ansible.builtin.copy", role="redis", res=copied),
         event("runner_on_ok", action="ansible.builtin.copy", role="redis", res={"changed": True, "results": [copied]}),
-        event("runner_on_ok", action="hostmend.hardening.journal", role="redis", res={**copied, "changes": [{"kind": "x"}]}),
+        event(
+            "runner_on_ok",
+            action="hostmend.hardening.journal",
+            role="redis",
+            res={**copied, "changes": [{"kind": "x"}]},
+        ),
         event("runner_on_ok", action="ansible.builtin.copy", role="redis", res={**copied, "changed": False}),
     )
     assert run.hosts["web1"].changes == [{"kind": "file", "name": "/etc/a", "action": "written", "role": "redis"}]
 
 
-@pytest.mark.parametrize("noise", [{}, {"event": "verbose", "stdout": "x"}, {"event": "runner_on_ok"}, {"event": "runner_on_ok", "event_data": {"host": 3}},
-                                   {"event": "runner_on_ok", "event_data": {"host": "h", "res": None}}])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {},
+        {"event": "verbose", "stdout": "x"},
+        {"event": "runner_on_ok"},
+        {"event": "runner_on_ok", "event_data": {"host": 3}},
+        {"event": "runner_on_ok", "event_data": {"host": "h", "res": None}},
+    ],
+)
 def test_events_that_say_nothing_do_no_harm(noise: dict[str, Any]) -> None:
     play(noise)
 
@@ -157,16 +196,25 @@ def test_a_failure_without_a_word_is_told_all_the_same() -> None:
     ],
 )
 def test_the_exit_status(hosts: dict[str, tuple[str, list[str]]], ignore: bool, fail_on: str, expected: int) -> None:
-    report = {"run": {}, "hosts": {
-        name: {"status": status, "findings": [{"status": "open", "severity": one, "kind": "vulnerability"} for one in open_]}
-        for name, (status, open_) in hosts.items()
-    }}
+    report = {
+        "run": {},
+        "hosts": {
+            name: {
+                "status": status,
+                "findings": [{"status": "open", "severity": one, "kind": "vulnerability"} for one in open_],
+            }
+            for name, (status, open_) in hosts.items()
+        },
+    }
     assert outcome.exit_status(report, fail_on, ignore) == expected
     assert outcome.exit_status({**report, "run": {"status": "stopped"}}, fail_on, ignore) == 130
 
 
 def test_alerts_count_beside_severities() -> None:
-    report = {"run": {}, "hosts": {"a": {"status": "ok", "findings": [{"status": "open", "kind": "alert", "level": "suspicious"}]}}}
+    report = {
+        "run": {},
+        "hosts": {"a": {"status": "ok", "findings": [{"status": "open", "kind": "alert", "level": "suspicious"}]}},
+    }
     assert outcome.exit_status(report, "high") == 0
     assert outcome.exit_status(report, "medium") == 2
 
@@ -180,7 +228,10 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_users_settings_stay(nowhere: Path) -> None:
-    (nowhere / "ansible.cfg").write_text("[defaults]\nforks = 7\nhost_key_checking = False\ncollections_path = ./mine:~/yours\n[ssh_connection]\npipelining = False\n")
+    (nowhere / "ansible.cfg").write_text(
+        "[defaults]\nforks = 7\nhost_key_checking = False\ncollections_path = ./mine:~/yours\n"
+        "[ssh_connection]\npipelining = False\n"
+    )
     made = session.environment(ROOT, UserConfig({}))
     assert "ANSIBLE_FORKS" not in made
     assert "ANSIBLE_PIPELINING" not in made
@@ -193,7 +244,9 @@ def test_host_keys_are_checked_unless_the_user_says_no(nowhere: Path) -> None:
     made = session.environment(ROOT, UserConfig({}))
     assert made["ANSIBLE_HOST_KEY_CHECKING"] == "True"
     assert made["ANSIBLE_PIPELINING"] == "True"
-    assert "ANSIBLE_HOST_KEY_CHECKING" not in session.environment(ROOT, UserConfig({"ANSIBLE_HOST_KEY_CHECKING": "False"}))
+    assert "ANSIBLE_HOST_KEY_CHECKING" not in session.environment(
+        ROOT, UserConfig({"ANSIBLE_HOST_KEY_CHECKING": "False"})
+    )
 
 
 def test_a_config_named_by_the_environment_is_the_one(nowhere: Path) -> None:
@@ -217,7 +270,16 @@ def test_a_config_in_a_directory_that_everybody_writes_is_ignored_as_ansible_doe
 
 
 def test_variables_go_by_a_private_file_and_not_by_arguments(nowhere: Path) -> None:
-    request = Request("audit.yml", inventory=("a,", "b"), limit="x", options=["--become"], variables={"hostmend_x": "secret"}, check=True, diff=True, verbosity=3)
+    request = Request(
+        "audit.yml",
+        inventory=("a,", "b"),
+        limit="x",
+        options=["--become"],
+        variables={"hostmend_x": "secret"},
+        check=True,
+        diff=True,
+        verbosity=3,
+    )
     command = session._command(request, ROOT, UserConfig({}), nowhere)
     assert command[:7] == ["-i", "a,", "-i", "b", "--limit", "x", "--become"]
     assert command[-4:] == ["--check", "--diff", "-vv", str(ROOT / "playbooks/audit.yml")]
@@ -228,7 +290,10 @@ def test_variables_go_by_a_private_file_and_not_by_arguments(nowhere: Path) -> N
 
 
 def test_without_an_inventory_it_is_this_machine(nowhere: Path) -> None:
-    assert session._command(Request("audit.yml"), ROOT, UserConfig({}), nowhere)[:2] == ["-i", str(ROOT / "inventories/local")]
+    assert session._command(Request("audit.yml"), ROOT, UserConfig({}), nowhere)[:2] == [
+        "-i",
+        str(ROOT / "inventories/local"),
+    ]
     (nowhere / "variables.json").unlink()
     assert session._command(Request("audit.yml"), ROOT, UserConfig({"ANSIBLE_INVENTORY": "x"}), nowhere)[0] == "-e"
     made = json.loads(session.local_inventory(nowhere, nowhere).read_text())

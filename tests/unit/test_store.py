@@ -16,10 +16,26 @@ from hostmend.errors import StoreError
 from hostmend.store import Store
 
 
-def report(identity: str = "20261124T101502Z-7c1e", started: str = "2026-11-24T10:15:02Z", **host: Any) -> dict[str, Any]:
+def report(
+    identity: str = "20261124T101502Z-7c1e", started: str = "2026-11-24T10:15:02Z", **host: Any
+) -> dict[str, Any]:
     findings = [
-        {"check": "redis.no_auth", "class": "redis", "kind": "vulnerability", "severity": "high", "status": "open", "resource": "a"},
-        {"check": "redis.no_auth", "class": "redis", "kind": "vulnerability", "severity": "high", "status": "unknown", "resource": "b"},
+        {
+            "check": "redis.no_auth",
+            "class": "redis",
+            "kind": "vulnerability",
+            "severity": "high",
+            "status": "open",
+            "resource": "a",
+        },
+        {
+            "check": "redis.no_auth",
+            "class": "redis",
+            "kind": "vulnerability",
+            "severity": "high",
+            "status": "unknown",
+            "resource": "b",
+        },
     ]
     return {
         "schema": 1,
@@ -129,7 +145,9 @@ def test_a_store_of_a_newer_hostmend_is_refused(kept: Store, path: Path) -> None
         Store(kept.url).runs()
 
 
-@pytest.mark.parametrize("content", [b"this is not a database, and never was one" * 40, b"SQLite format 3\x00" + b"\x99" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"this is not a database, and never was one" * 40, b"SQLite format 3\x00" + b"\x99" * 5000]
+)
 def test_a_corrupt_store_is_one_clear_line(kept: Store, path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
@@ -155,7 +173,7 @@ def test_a_store_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None
 
 
 def test_a_missing_driver_and_a_strange_url_are_one_clear_line() -> None:
-    with pytest.raises(StoreError, match="cannot be used|needs a driver"):
+    with pytest.raises(StoreError, match=r"cannot be used|needs a driver"):
         Store("nosuch://host/db").runs()
 
 
@@ -166,12 +184,45 @@ def test_a_password_is_not_in_the_name() -> None:
 def test_texts_of_a_hostile_host_are_kept(kept: Store) -> None:
     made = report()
     made["hosts"] = {
-        "web\x00\udcff\n": {"status": "failed", "score": None, "reason": "\udc80\x00", "findings": [
-            {"check": "x\x00", "class": "x", "kind": "k", "status": "open", "severity": "low", "resource": "\ud800'; DROP TABLE runs; --"},
-            {"check": "y", "class": "y", "kind": "k", "status": "open", "severity": "low", "resource": "z" * 100_000},
-            {"check": "y", "class": "y", "kind": "k", "status": "open", "severity": "low", "resource": "z" * 100_001},
-            {"check": "y", "class": "y", "kind": "k", "status": "open", "severity": "low", "resource": "z" * 100_001},
-        ]},
+        "web\x00\udcff\n": {
+            "status": "failed",
+            "score": None,
+            "reason": "\udc80\x00",
+            "findings": [
+                {
+                    "check": "x\x00",
+                    "class": "x",
+                    "kind": "k",
+                    "status": "open",
+                    "severity": "low",
+                    "resource": "\ud800'; DROP TABLE runs; --",
+                },
+                {
+                    "check": "y",
+                    "class": "y",
+                    "kind": "k",
+                    "status": "open",
+                    "severity": "low",
+                    "resource": "z" * 100_000,
+                },
+                {
+                    "check": "y",
+                    "class": "y",
+                    "kind": "k",
+                    "status": "open",
+                    "severity": "low",
+                    "resource": "z" * 100_001,
+                },
+                {
+                    "check": "y",
+                    "class": "y",
+                    "kind": "k",
+                    "status": "open",
+                    "severity": "low",
+                    "resource": "z" * 100_001,
+                },
+            ],
+        },
     }
     kept.finish(made, store.FINISHED)
     assert kept.report() == made
@@ -184,7 +235,7 @@ def test_two_runs_at_once_both_find_their_place(path: Path) -> None:
     def keep(number: int) -> None:
         try:
             Store(f"sqlite:///{path}").finish(report(f"run-{number}"), store.FINISHED)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
@@ -235,10 +286,22 @@ def postgresql(tmp_path: Path) -> Any:
         for parent in (tmp_path, *list(tmp_path.parents)[:2]):
             parent.chmod(0o755)
         as_user = ["runuser", "-u", "postgres", "--"]
-    subprocess.run([*as_user, places[-1] / "initdb", "-D", data / "d", "-A", "trust", "-U", "hostmend", "-E", "UTF8"], check=True, capture_output=True)
+    subprocess.run(
+        [*as_user, places[-1] / "initdb", "-D", data / "d", "-A", "trust", "-U", "hostmend", "-E", "UTF8"],
+        check=True,
+        capture_output=True,
+    )
     options = f"-c listen_addresses= -c unix_socket_directories={data} -c fsync=off"
-    subprocess.run([*as_user, places[-1] / "pg_ctl", "-D", data / "d", "-w", "-o", options, "-l", data / "log", "start"], check=True, capture_output=True)
+    subprocess.run(
+        [*as_user, places[-1] / "pg_ctl", "-D", data / "d", "-w", "-o", options, "-l", data / "log", "start"],
+        check=True,
+        capture_output=True,
+    )
     try:
         yield f"postgresql+psycopg://hostmend@/postgres?host={data}"
     finally:
-        subprocess.run([*as_user, places[-1] / "pg_ctl", "-D", data / "d", "-m", "immediate", "stop"], check=False, capture_output=True)
+        subprocess.run(
+            [*as_user, places[-1] / "pg_ctl", "-D", data / "d", "-m", "immediate", "stop"],
+            check=False,
+            capture_output=True,
+        )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hostmend import __version__
-from hostmend.errors import HostmendError, Stopped, near
+from hostmend.errors import HostmendError, StoppedError, near
 from hostmend.outcome import CANNOT, STOPPED
 
 #: Each subcommand: the module it is in, and its one line in the list of commands.
@@ -38,7 +38,9 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no such command: {args[0]}{near(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         say(error.format_message())
         return CANNOT
-    except Stopped as error:
+    except StoppedError as error:
         say(str(error))
         return STOPPED
     except HostmendError as error:

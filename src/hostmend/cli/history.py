@@ -17,9 +17,21 @@ from hostmend.store import Store
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--format", "format_", type=click.Choice(tuple(FORMATS)), default=None, help="How to render it (default: table; json with --query).")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(tuple(FORMATS)),
+    default=None,
+    help="How to render it (default: table; json with --query).",
+)
 @click.option("--query", metavar="JMESPATH", help="Print what this JMESPath expression finds in the report, as JSON.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a file instead of the terminal.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write it to a file instead of the terminal.",
+)
 def report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
     """Render the report of RUN again: its id or the beginning of it, or a report.json. Default: the newest run.
 
@@ -111,13 +123,18 @@ def runs(limit: int, format_: str) -> int:
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Run", "Started", "What", "Status", "Hosts", "Score", "Open", "Unknown"):
-        table.add_column(heading, justify="right" if heading in ("Hosts", "Score", "Open", "Unknown") else "left", no_wrap=True)
+        table.add_column(
+            heading, justify="right" if heading in ("Hosts", "Score", "Open", "Unknown") else "left", no_wrap=True
+        )
     styles = {"finished": "green", "running": "yellow"}
     for row in rows:
         numbers = ["" if row[key] is None else str(row[key]) for key in ("hosts", "score", "open", "unknown")]
         table.add_row(
-            Text(visible(row["id"])), Text(visible(row["started"])), Text(visible(row["mode"])),
-            Text(visible(row["status"]), style=styles.get(row["status"], "red")), *numbers,
+            Text(visible(row["id"])),
+            Text(visible(row["started"])),
+            Text(visible(row["mode"])),
+            Text(visible(row["status"]), style=styles.get(row["status"], "red")),
+            *numbers,
         )
     wide_console().print(table)
     return 0

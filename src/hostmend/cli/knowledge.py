@@ -60,7 +60,11 @@ def _show_class(one: catalog.IssueClass, language: str) -> None:
     console.print(Text(one.name, style="bold").append(f"  {one.title.get(language)}", style="not bold"))
     console.print(Text(one.description.get(language)), "")
     for check in one.checks.values():
-        console.print(Text(f"  {check.id}  ", style="bold").append(f"{check.grade}: {check.title.get(language)}", style="not bold"))
+        console.print(
+            Text(f"  {check.id}  ", style="bold").append(
+                f"{check.grade}: {check.title.get(language)}", style="not bold"
+            )
+        )
     _show_policy(one, language, console)
 
 
@@ -72,7 +76,9 @@ def _show_policy(one: catalog.IssueClass, language: str, console: Any) -> None:
     console.print("", Text("Policy, as variables of the inventory:", style="bold"))
     for name, option in one.policy.items():
         default = "secret" if option.secret else json.dumps(option.default, ensure_ascii=False)
-        line = Text(f"  hostmend_{one.name}_{name}", style="cyan").append(f" ({option.type}, default {default}): ", style="default")
+        line = Text(f"  hostmend_{one.name}_{name}", style="cyan").append(
+            f" ({option.type}, default {default}): ", style="default"
+        )
         console.print(line.append(option.description.get(language), style="default"))
 
 
@@ -85,12 +91,21 @@ def checks(classes: tuple[str, ...], format_: str, language: str) -> int:
     known = catalog.load()
     for name in classes:
         if name not in known.classes:
-            raise HostmendError(f"no such class: {name}{near(name, known.classes)}; there are {', '.join(sorted(known.classes))}")
+            raise HostmendError(
+                f"no such class: {name}{near(name, known.classes)}; there are {', '.join(sorted(known.classes))}"
+            )
     rows = [one for one in known.checks.values() if not classes or one.class_name in classes]
     if format_ == "json":
         made = [
-            {"check": one.id, "class": one.class_name, "kind": one.kind, "grade": one.grade,
-             "title": one.title.get(language), "fix": one.fix.as_dict(), "references": list(one.references)}
+            {
+                "check": one.id,
+                "class": one.class_name,
+                "kind": one.kind,
+                "grade": one.grade,
+                "title": one.title.get(language),
+                "fix": one.fix.as_dict(),
+                "references": list(one.references),
+            }
             for one in rows
         ]
         sys.stdout.write(json.dumps(made, indent=1, ensure_ascii=False) + "\n")

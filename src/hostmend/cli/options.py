@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -56,16 +55,50 @@ class Common:
 def shared(function: Function) -> Function:
     """Add the options that audit and remediate share."""
     options: list[Callable[[Any], Any]] = [
-        click.option("-i", "--inventory", multiple=True, metavar="INV", help="Inventory file, directory or 'host,host'. Default: Ansible's own, else this machine."),
+        click.option(
+            "-i",
+            "--inventory",
+            multiple=True,
+            metavar="INV",
+            help="Inventory file, directory or 'host,host'. Default: Ansible's own, else this machine.",
+        ),
         click.option("-l", "--limit", metavar="H", help="Only these hosts and groups."),
-        click.option("--class", "classes", multiple=True, metavar="C", help="Only this issue class (may be given again; !C leaves one out)."),
+        click.option(
+            "--class",
+            "classes",
+            multiple=True,
+            metavar="C",
+            help="Only this issue class (may be given again; !C leaves one out).",
+        ),
         click.option("--severity", type=click.Choice(SEVERITIES), help="Show only what is at least this grave."),
-        click.option("--fail-on", type=click.Choice((*SEVERITIES, "never")), help="Exit with 2 when something at least this grave is open (default: low)."),
-        click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Write report.json and report.html there."),
-        click.option("--format", "format_", type=click.Choice(("table", "json")), default="table", help="What goes to the terminal."),
-        click.option("--ignore-unreachable", is_flag=True, help="A host that cannot be reached does not make the exit status 1."),
-        click.option("--language", type=click.Choice(catalog.LANGUAGES), default="en", envvar="HOSTMEND_LANGUAGE", help="Language of the report."),
-        click.option("-v", "--verbose", "verbosity", count=True, help="Show Ansible's own output; more of it with -vv."),
+        click.option(
+            "--fail-on",
+            type=click.Choice((*SEVERITIES, "never")),
+            help="Exit with 2 when something at least this grave is open (default: low).",
+        ),
+        click.option(
+            "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write report.json and report.html there."
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(("table", "json")),
+            default="table",
+            help="What goes to the terminal.",
+        ),
+        click.option(
+            "--ignore-unreachable", is_flag=True, help="A host that cannot be reached does not make the exit status 1."
+        ),
+        click.option(
+            "--language",
+            type=click.Choice(catalog.LANGUAGES),
+            default="en",
+            envvar="HOSTMEND_LANGUAGE",
+            help="Language of the report.",
+        ),
+        click.option(
+            "-v", "--verbose", "verbosity", count=True, help="Show Ansible's own output; more of it with -vv."
+        ),
         click.option("-f", "--forks", type=click.IntRange(1), metavar="N", help="Hosts at once."),
         click.option("-u", "--user", metavar="NAME", help="Log in as this user."),
         click.option("-b", "--become", is_flag=True, help="Become root (or --become-user) on the hosts."),
@@ -73,15 +106,45 @@ def shared(function: Function) -> Function:
         click.option("--become-user", metavar="NAME", help="Whom to become."),
         click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for the password of sudo."),
         click.option("-k", "--ask-pass", is_flag=True, help="Ask for the password of SSH."),
-        click.option("-J", "--ask-vault-pass", "--ask-vault-password", "ask_vault_pass", is_flag=True, help="Ask for the password of the vault."),
-        click.option("--vault-password-file", "--vault-pass-file", "vault_password_file", multiple=True, metavar="FILE", help="File with the password of the vault."),
+        click.option(
+            "-J",
+            "--ask-vault-pass",
+            "--ask-vault-password",
+            "ask_vault_pass",
+            is_flag=True,
+            help="Ask for the password of the vault.",
+        ),
+        click.option(
+            "--vault-password-file",
+            "--vault-pass-file",
+            "vault_password_file",
+            multiple=True,
+            metavar="FILE",
+            help="File with the password of the vault.",
+        ),
         click.option("--vault-id", multiple=True, metavar="ID", help="Vault identity, as label@file."),
-        click.option("--become-password-file", "--become-pass-file", "become_password_file", metavar="FILE", help="File with the password of sudo."),
-        click.option("--connection-password-file", "--conn-pass-file", "connection_password_file", metavar="FILE", help="File with the password of SSH."),
-        click.option("-e", "--extra-vars", multiple=True, metavar="VARS", help="Variables, as name=value, JSON or @file."),
+        click.option(
+            "--become-password-file",
+            "--become-pass-file",
+            "become_password_file",
+            metavar="FILE",
+            help="File with the password of sudo.",
+        ),
+        click.option(
+            "--connection-password-file",
+            "--conn-pass-file",
+            "connection_password_file",
+            metavar="FILE",
+            help="File with the password of SSH.",
+        ),
+        click.option(
+            "-e", "--extra-vars", multiple=True, metavar="VARS", help="Variables, as name=value, JSON or @file."
+        ),
         click.option("--private-key", "--key-file", "private_key", metavar="FILE", help="Private key for SSH."),
         click.option("-c", "--connection", metavar="NAME", help="Connection type (ssh, local ...)."),
-        click.option("-T", "--timeout", type=click.IntRange(1), metavar="S", help="Seconds that a connection may take."),
+        click.option(
+            "-T", "--timeout", type=click.IntRange(1), metavar="S", help="Seconds that a connection may take."
+        ),
         click.option("--ssh-common-args", metavar="ARGS", help="Arguments for ssh, scp and sftp."),
         click.option("--ssh-extra-args", metavar="ARGS", help="Arguments for ssh alone."),
     ]
@@ -108,9 +171,11 @@ def gather(given: dict[str, Any]) -> Common:
     for name in made.classes:
         bare = name.lstrip("!")
         if bare != "all" and bare not in known.classes:
-            raise HostmendError(f"no such class: {bare}{near(bare, known.classes)}; there are {', '.join(sorted(known.classes))}")
+            raise HostmendError(
+                f"no such class: {bare}{near(bare, known.classes)}; there are {', '.join(sorted(known.classes))}"
+            )
     for one in made.inventory:
-        if "," not in one and not os.path.exists(os.path.expanduser(one)):
+        if "," not in one and not Path(one).expanduser().exists():
             raise HostmendError(f"no such inventory: {one}")
     if made.output is not None:
         made.output = writable(made.output)
@@ -129,7 +194,9 @@ def checks_or_classes(given: Iterable[str], option: str) -> tuple[str, ...]:
     names = tuple(one.strip() for one in given if one.strip())
     for name in names:
         if name not in known.classes and name.split(" ", 1)[0] not in known.checks:
-            raise HostmendError(f"{option}: no such check or class: {name}{near(name, [*known.checks, *known.classes])}")
+            raise HostmendError(
+                f"{option}: no such check or class: {name}{near(name, [*known.checks, *known.classes])}"
+            )
     return names
 
 
@@ -153,7 +220,11 @@ def _ansible_options(given: dict[str, Any]) -> list[str]:
         value = given.pop(name)
         if value is not None:
             made.append(f"{option}={value}")
-    for name, option in (("vault_password_file", "--vault-password-file"), ("vault_id", "--vault-id"), ("extra_vars", "--extra-vars")):
+    for name, option in (
+        ("vault_password_file", "--vault-password-file"),
+        ("vault_id", "--vault-id"),
+        ("extra_vars", "--extra-vars"),
+    ):
         for value in given.pop(name):
             if name != "vault_id" and (path := _file(name, value)) is not None and not Path(path).expanduser().exists():
                 raise HostmendError(f"no such file: {path} ({option})")
@@ -176,8 +247,10 @@ def _passwords(given: dict[str, Any]) -> dict[str, str]:
         ("vault", "ask_vault_pass", "Password of the vault: "),
     ):
         if given.pop(option):
-            if not sys.stdin.isatty() and not os.path.exists("/dev/tty"):
-                raise HostmendError(f"--{option.replace('_', '-')} needs a terminal to ask on; name a password file instead")
+            if not sys.stdin.isatty() and not Path("/dev/tty").exists():
+                raise HostmendError(
+                    f"--{option.replace('_', '-')} needs a terminal to ask on; name a password file instead"
+                )
             try:
                 made[name] = getpass.getpass(prompt)
             except EOFError as error:

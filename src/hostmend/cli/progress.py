@@ -35,7 +35,9 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -51,7 +53,9 @@ class Progress:
             return
         if self.console.is_terminal:
             if self.live is None:
-                self.live = Live(console=self.console, get_renderable=self._render, refresh_per_second=8, transient=True)
+                self.live = Live(
+                    console=self.console, get_renderable=self._render, refresh_per_second=8, transient=True
+                )
                 self.live.start()
         elif host.stage in ENDED:
             self._tell(host)
@@ -78,13 +82,15 @@ class Progress:
         ended = [host for host in self.hosts.values() if host.stage in ENDED]
         busy = [host for host in self.hosts.values() if host.stage not in ENDED]
         table = Table.grid(padding=(0, 1))
-        shown = (ended[-max(0, MOST - len(busy)):] if len(busy) < MOST else []) + busy[:MOST]
+        shown = (ended[-max(0, MOST - len(busy)) :] if len(busy) < MOST else []) + busy[:MOST]
         for host in shown:
             done = host.stage in ENDED
             bad = host.stage in ("failed", "unreachable")
             mark = Text("x" if bad else "+", style="red" if bad else "green") if done else Spinner("dots")
             words = self._words(host) if done else host.stage
-            table.add_row(mark, Text(visible(host.name, 40), style="bold"), Text(words, overflow="ellipsis", no_wrap=True))
+            table.add_row(
+                mark, Text(visible(host.name, 40), style="bold"), Text(words, overflow="ellipsis", no_wrap=True)
+            )
         line = Table.grid(padding=(0, 1))
         seconds = time.monotonic() - self.started
         line.add_row(

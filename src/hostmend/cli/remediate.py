@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hostmend import catalog, outcome, plan
 from hostmend.cli import options
-from hostmend.errors import HostmendError, Stopped
+from hostmend.errors import HostmendError, StoppedError
 from hostmend.events import Run
 from hostmend.report.text import visible
 
@@ -24,12 +24,16 @@ MOST_AFFECTED = 4
 
 @click.command()
 @options.shared
-@click.option("--only", multiple=True, metavar="CHECK_OR_CLASS", help="Mend only this check or class (may be given again).")
+@click.option(
+    "--only", multiple=True, metavar="CHECK_OR_CLASS", help="Mend only this check or class (may be given again)."
+)
 @click.option("--skip", multiple=True, metavar="CHECK_OR_CLASS", help="Leave this check or class alone.")
 @click.option("--max-risk", type=click.Choice(plan.RISKS[:3]), help="The highest risk of a fix that is carried out.")
 @click.option("--check", "-C", is_flag=True, help="Change nothing: say exactly what would be changed.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def remediate(only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None, check: bool, yes: bool, **given: Any) -> int:
+def remediate(
+    only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None, check: bool, yes: bool, **given: Any
+) -> int:
     """Audit, show the plan, ask, run only the roles that open findings call for, and audit again.
 
     Says for each finding: mended, still open, unknown, or made worse.
@@ -50,7 +54,9 @@ def remediate(only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None
     if max_risk:
         variables["hostmend_max_risk"] = max_risk
     if not (yes or check or sys.stdin.isatty()):
-        raise HostmendError("there is no terminal to ask on: say --yes to mend, or --check to see what would be changed")
+        raise HostmendError(
+            "there is no terminal to ask on: say --yes to mend, or --check to see what would be changed"
+        )
     work = Work(common, "check" if check else "remediate")
     shown = Plan(work.console, "What would be changed" if check else "What will be changed")
     if yes or check:
@@ -71,13 +77,13 @@ def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
         click.echo("There is nothing open that a role may mend.", err=True)
         return run
     shown.show_once(run)
-    count = sum(len(ones) for ones in chosen.values())
-    question = f"Mend {count} {'finding' if count == 1 else 'findings'} on {len(chosen)} {'host' if len(chosen) == 1 else 'hosts'}?"
+    what = counted(sum(len(ones) for ones in chosen.values()), "finding")
+    question = f"Mend {what} on {counted(len(chosen), 'host')}?"
     try:
         agreed = click.confirm(question, default=False, err=True)
     except click.Abort as error:
         work.keeper.finish(work.report(run), "stopped", work.common.output)
-        raise Stopped("stopped; nothing was changed") from error
+        raise StoppedError("stopped; nothing was changed") from error
     if not agreed:
         work.run["mode"] = "audit"
         click.echo("Nothing was changed.", err=True)
@@ -85,6 +91,10 @@ def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
     # A host's own words may look like a template, and Ansible would evaluate them in a variable: tokens stand for them.
     tokens = {name: [plan.token(one) for one in ones] for name, ones in chosen.items()}
     return work.ansible("remediate.yml", {**variables, "hostmend_selected": tokens})  # type: ignore[no-any-return]
+
+
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def planned(run: Run) -> dict[str, list[str]]:
@@ -114,7 +124,12 @@ class Plan:
         known = catalog.load()
         groups: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         left = 0
-        everything = [(name, one) for name, host in sorted(run.hosts.items()) for one in host.findings if one.get("status") == "open"]
+        everything = [
+            (name, one)
+            for name, host in sorted(run.hosts.items())
+            for one in host.findings
+            if one.get("status") == "open"
+        ]
         for name, one in sorted(everything, key=lambda pair: (-outcome.gravity(pair[1]), str(pair[1].get("check")))):
             if plan.identity(one) in run.hosts[name].mend:
                 groups.setdefault(str(one.get("check")), []).append((name, one))
@@ -129,7 +144,9 @@ class Plan:
         return Group(*parts, Text())
 
     @staticmethod
-    def _group(check: str, findings: list[tuple[str, Mapping[str, Any]]], known: catalog.Catalog) -> list[RenderableType]:
+    def _group(
+        check: str, findings: list[tuple[str, Mapping[str, Any]]], known: catalog.Catalog
+    ) -> list[RenderableType]:
         entry = known.check(check)
         title = Text(visible(findings[0][1].get("title") or check, 200), style="bold")
         title.append(f"  {visible(check)}", style="not bold bright_black")

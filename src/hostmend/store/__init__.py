@@ -37,7 +37,9 @@ def location(environ: Mapping[str, str] = os.environ) -> str:
     given = environ.get("HOSTMEND_STORE", "")
     if "://" in given:
         return given
-    return "sqlite:///" + str(Path(given).expanduser().absolute() if given else state_directory(environ) / "hostmend.db")
+    return "sqlite:///" + str(
+        Path(given).expanduser().absolute() if given else state_directory(environ) / "hostmend.db"
+    )
 
 
 def now() -> str:
@@ -95,7 +97,7 @@ class Store:
         if "not a database" in said or "malformed" in said or "file is encrypted" in said:
             return f"the store {self.name} is corrupt: move it away, and a new one is made at the next run"
         if isinstance(error, ImportError):
-            return f"the store {self.name} needs a driver that is not installed (pip install 'hostmend[postgresql]'): {said}"
+            return f"the store {self.name} needs a driver (pip install 'hostmend[postgresql]'): {said}"
         return f"the store {self.name} cannot be used: {said[:300]}"
 
     def _open(self) -> Engine:
@@ -206,7 +208,9 @@ class Store:
         from hostmend.store import tables
 
         with self._begin() as connection:
-            connection.execute(tables.runs.update().where(tables.runs.c.id == identity).values(status=status, finished=now()))
+            connection.execute(
+                tables.runs.update().where(tables.runs.c.id == identity).values(status=status, finished=now())
+            )
 
     def runs(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return the newest runs first, without their reports."""
@@ -262,7 +266,9 @@ class Store:
             if len(rows) > 1:
                 raise StoreError(f"several runs begin with {name}: see `hostmend runs`")
         if not rows:
-            raise StoreError("there is no run yet: `hostmend audit` makes one" if name is None else f"no such run: {name}")
+            raise StoreError(
+                "there is no run yet: `hostmend audit` makes one" if name is None else f"no such run: {name}"
+            )
         if rows[0].report is None:
             raise StoreError(f"the run {rows[0].id} was broken off before it had a report")
         made: dict[str, Any] = json.loads(rows[0].report)
@@ -284,30 +290,36 @@ def _rows(report: Mapping[str, Any]) -> list[tuple[Any, list[dict[str, Any]]]]:
     changes: list[dict[str, Any]] = []
     for name, host in report["hosts"].items():
         about = {"run_id": run, "host": clean(name)}
-        hosts.append({**about, "status": host["status"], "score": host["score"], "reason": clean(host.get("reason") or "")})
+        hosts.append(
+            {**about, "status": host["status"], "score": host["score"], "reason": clean(host.get("reason") or "")}
+        )
         seen: set[tuple[str, str]] = set()
         for one in host["findings"]:
             identity = clean(one["check"]), clean(one.get("resource") or "")
             if identity in seen:
                 continue
             seen.add(identity)
-            findings.append({
-                **about,
-                "check": identity[0],
-                "resource": identity[1],
-                "class": clean(one.get("class") or ""),
-                "kind": clean(one.get("kind") or ""),
-                "status": clean(one["status"]),
-                "grade": clean(one.get("level") or one.get("severity") or ""),
-                "outcome": one.get("outcome"),
-            })
+            findings.append(
+                {
+                    **about,
+                    "check": identity[0],
+                    "resource": identity[1],
+                    "class": clean(one.get("class") or ""),
+                    "kind": clean(one.get("kind") or ""),
+                    "status": clean(one["status"]),
+                    "grade": clean(one.get("level") or one.get("severity") or ""),
+                    "outcome": one.get("outcome"),
+                }
+            )
         for place, one in enumerate(host.get("changes") or ()):
-            changes.append({
-                **about,
-                "place": place,
-                "predicted": report["run"].get("mode") == "check",
-                **{key: clean(one.get(key) or "") for key in ("role", "kind", "name", "action")},
-            })
+            changes.append(
+                {
+                    **about,
+                    "place": place,
+                    "predicted": report["run"].get("mode") == "check",
+                    **{key: clean(one.get(key) or "") for key in ("role", "kind", "name", "action")},
+                }
+            )
     return [(tables.run_hosts, hosts), (tables.findings, findings), (tables.changes, changes)]
 
 

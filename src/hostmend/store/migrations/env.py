@@ -6,5 +6,7 @@ from alembic import context
 
 from hostmend.store import tables
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=tables.metadata, render_as_batch=True)
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=tables.metadata, render_as_batch=True
+)
 context.run_migrations()
