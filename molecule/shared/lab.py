@@ -62,7 +62,7 @@ def audit(name: str, subset: str) -> list[dict[str, Any]]:
         ["ansible", name, "-i", os.environ["MOLECULE_INVENTORY_FILE"], "-m", "hostmend.hardening.security_facts", "-a",
          f"gather_subset={subset}"], capture_output=True, text=True, check=False,
         env=dict(os.environ, ANSIBLE_LOAD_CALLBACK_PLUGINS="1", ANSIBLE_STDOUT_CALLBACK="ansible.builtin.oneline",
-                 ANSIBLE_CONFIG=str(engine.ROOT / "ansible.cfg")))
+                 ANSIBLE_FORCE_COLOR="0", ANSIBLE_CONFIG=str(engine.ROOT / "ansible.cfg")))
     assert made.returncode == 0, made.stdout + made.stderr
     result = json.loads(made.stdout.partition("=>")[2])
     found: list[dict[str, Any]] = result["findings"]

@@ -52,7 +52,8 @@ def collect(host, policy):
         for name, script in _scripts(host, services, boot_scripts).items():
             units.setdefault(name.replace(".init", ".service"), dict(script, enabled="generated"))
     elif system.init != "systemd":
-        units = _scripts(host, services, boot_scripts)
+        # Where no init runs, as in a container of one program, a link in a runlevel starts nothing.
+        units = _scripts(host, services, set() if system.init == "none" else boot_scripts)
     _collect_running(host, facts, services, units)
     facts["groups"] = _groups(services, units)
     _collect_supers(host, facts, units)
@@ -181,7 +182,7 @@ def _collect_supers(host, facts, units):
         entry["running"] = bool(entry.pop("pids")) or any(one["active"] in ACTIVE for one in several)
         entry["boot"] = any(one["boot"] and one["load"] != "masked" for one in several)
     if not host.live or facts["init"] != "systemd":
-        scripts = _boot_scripts(host)
+        scripts = set() if facts["live"] and facts["init"] == "none" else _boot_scripts(host)
         facts["supers"]["xinetd"]["boot"] |= "xinetd" in scripts
         facts["supers"]["inetd"]["boot"] |= bool(scripts & {"openbsd-inetd", "inetutils-inetd", "inetd"})
     setting = host.read("/etc/default/xinetd") or ""
