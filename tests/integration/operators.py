@@ -42,6 +42,8 @@ class Command:
         self.folder = folder
         self.cwd = folder / "cwd"
         self.cwd.mkdir(exist_ok=True)
+        self.tmp = folder / "tmp"
+        self.tmp.mkdir(exist_ok=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "HOSTMEND_"))}
         paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
         self.environ = {
@@ -51,6 +53,7 @@ class Command:
             "XDG_STATE_HOME": str(folder / "state"),
             # A path of a control socket has at most 108 characters.
             "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/hm-it-{os.getpid()}",
+            "TMPDIR": str(self.tmp),
             "TERM": "dumb",
         }
 

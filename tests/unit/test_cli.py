@@ -170,7 +170,7 @@ def test_the_options_of_ansible_are_handed_on(ansible: Ansible) -> None:
             "pw",
             "--ssh-common-args=-o X=y",
             "--class",
-            "redis",
+            "services",
             "-T",
             "5",
         ]
@@ -191,7 +191,7 @@ def test_the_options_of_ansible_are_handed_on(ansible: Ansible) -> None:
         "--ssh-common-args=-o X=y",
         "--timeout=5",
     }
-    assert request.variables["hostmend_classes"] == ["redis"]
+    assert request.variables["hostmend_classes"] == ["services"]
 
 
 def test_passwords_are_asked_for_and_never_become_arguments(ansible: Ansible, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,17 +209,17 @@ def test_passwords_are_asked_for_and_never_become_arguments(ansible: Ansible, mo
     ("arguments", "said"),
     [
         (["audit", "-i", "/no/such"], "no such inventory: /no/such"),
-        (["audit", "--class", "rediss"], "no such class: rediss (did you mean redis?)"),
+        (["audit", "--class", "servics"], "no such class: servics (did you mean services?)"),
         (["audit", "--output", "/proc/nope/x"], "cannot be written"),
         (["audit", "--vault-password-file", "nope"], "no such file: nope"),
         (["audit", "-e", "@nope.yml"], "no such file: nope.yml"),
         (["audit", "--severity", "grave"], "'grave' is not one of"),
         (["audit", "--frob"], "No such option"),
         (["audit", "extra"], "unexpected extra argument"),
-        (["remediate", "--yes", "--only", "redis.noauth"], "did you mean redis.no_auth?"),
+        (["remediate", "--yes", "--only", "services.unneded"], "did you mean services.unneeded?"),
         (["remediate"], "no terminal to ask on"),
-        (["explain", "redis.no_aut"], "no such check: redis.no_aut (did you mean redis.no_auth?)"),
-        (["explain", "no_auth"], "(did you mean redis.no_auth?)"),
+        (["explain", "services.uneeded"], "no such check: services.uneeded (did you mean services.unneeded?)"),
+        (["explain", "unneeded"], "(did you mean services.unneeded?)"),
         (["checks", "--class", "x"], "no such class: x"),
         (["report"], "there is no run yet"),
         (["report", "2026"], "no such run: 2026"),
@@ -316,7 +316,12 @@ def test_yes_mends_in_one_run_and_says_what_came_of_it(ansible: Ansible, capsys:
     ansible.scripts = [
         [detected(finding(affects=["10.0.0.9:50000"])), mending, changed, detected(finding("passed"), phase="after")]
     ]
-    assert main(["remediate", "--yes", "--only", "redis", "--skip", "redis.exposed", "--max-risk", "restart"]) == 0
+    assert (
+        main(
+            ["remediate", "--yes", "--only", "services", "--skip", "services.legacy_plaintext", "--max-risk", "restart"]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert "10.0.0.9:50000" in said.err
     assert "restart" in said.err
@@ -324,8 +329,8 @@ def test_yes_mends_in_one_run_and_says_what_came_of_it(ansible: Ansible, capsys:
     assert "/etc/a" in said.out
     (request,) = ansible.requests
     assert request.playbook == "remediate.yml"
-    assert request.variables["hostmend_only"] == ["redis"]
-    assert request.variables["hostmend_skip"] == ["redis.exposed"]
+    assert request.variables["hostmend_only"] == ["services"]
+    assert request.variables["hostmend_skip"] == ["services.legacy_plaintext"]
     assert request.variables["hostmend_max_risk"] == "restart"
 
 
@@ -388,13 +393,13 @@ def test_texts_of_a_hostile_host_do_nothing_on_the_terminal(
 
 def test_the_catalogue_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checks"]) == 0
-    assert "redis.no_auth" in capsys.readouterr().out
-    assert main(["checks", "--format", "json", "--class", "redis"]) == 0
-    assert {one["class"] for one in json.loads(capsys.readouterr().out)} == {"redis"}
-    assert main(["explain", "redis.no_auth"]) == 0
+    assert "services.unneeded" in capsys.readouterr().out
+    assert main(["checks", "--format", "json", "--class", "services"]) == 0
+    assert {one["class"] for one in json.loads(capsys.readouterr().out)} == {"services"}
+    assert main(["explain", "services.unneeded"]) == 0
     assert "Why it matters" in capsys.readouterr().out
-    assert main(["explain", "redis"]) == 0
-    assert "hostmend_redis_" in capsys.readouterr().out
+    assert main(["explain", "services"]) == 0
+    assert "hostmend_services_" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
