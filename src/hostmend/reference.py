@@ -4,6 +4,8 @@
 table of classes in ``README.md``; with ``--check`` it only says which of them are out of date.
 """
 
+# ruff: noqa: RUF001 - Chinese has punctuation of its own
+
 from __future__ import annotations
 
 import json
@@ -15,9 +17,9 @@ from typing import Any
 from hostmend import catalog as catalogue
 
 ROOT = Path(__file__).parents[2]
-BEGIN = "<!-- classes: written by `make docs` from src/hostmend/catalog -->"
+BEGIN = "<!-- classes: written by `make reference` from src/hostmend/catalog -->"
 END = "<!-- /classes -->"
-NOTE = "<!-- Written by `make docs` from src/hostmend/catalog; edit that. -->"
+NOTE = "<!-- Written by `make reference` from src/hostmend/catalog; edit that. -->"
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -38,7 +40,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "zh_TW": {
         "title": "檢查項目",
-        "intro": "hostmend 的所有檢查，依類別列出。嚴重度、修補內容及其影響是檢查的屬性；個別情況不同時，發現項目可另行標示。",
+        "intro": "hostmend 的所有檢查，依類別列出。嚴重度、修補內容及其影響是檢查的屬性；"
+        "個別情況不同時，發現項目可另行標示。",
         "grade": "嚴重度",
         "check": "檢查",
         "what": "發現內容",
@@ -131,8 +134,9 @@ def policy_page(catalog: catalogue.Catalog) -> str:
         lines += _options(options, f"hostmend_{one.name}_") if options else ["This class has no options."]
     lines += [
         "",
-        "_Detector_: the option decides what is a finding. _Role_: it decides what the fix does. A _secret_ never leaves",
-        "the controller but for the role that needs it, and is in no report, log or difference; keep it in Ansible Vault.",
+        "_Detector_: the option decides what is a finding. _Role_: it decides what the fix does. A _secret_ never",
+        "leaves the controller but for the role that needs it, and is in no report, log or difference; keep it in",
+        "Ansible Vault.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -207,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     if "--check" in arguments:
         for path in old:
-            print(f"{path.relative_to(ROOT)} is out of date: run `make docs`")
+            print(f"{path.relative_to(ROOT)} is out of date: run `make reference`")
         return 1 if old else 0
     for path, text in pages(ROOT, catalogue.load()).items():
         if path in old:

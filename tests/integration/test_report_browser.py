@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 import report_data
 from browser import CHROMIUM, Browser
+
 from hostmend.report import html
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -218,7 +219,8 @@ def test_a_large_fleet_stays_quick(show):
     search = page.run(
         "(() => { const q = document.querySelector('#q'); const t = performance.now(); q.value = '10.1.77.7 redis';"
         " q.dispatchEvent(new Event('input', {bubbles: true}));"
-        " return new Promise(done => { const wait = () => document.querySelector('#shown').textContent.startsWith('5000 ')"
+        " const waiting = () => document.querySelector('#shown').textContent.startsWith('5000 ');"
+        " return new Promise(done => { const wait = () => waiting()"
         " ? setTimeout(wait, 5) : requestAnimationFrame(() => done(performance.now() - t)); wait(); }) })()"
     )
     assert page.run(VISIBLE) > 0

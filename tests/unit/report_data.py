@@ -222,7 +222,8 @@ def remediation(mode: str = "remediate") -> dict[str, Any]:
             "name": "/etc/redis/redis.conf",
             "action": "changed",
             "check": "redis.no_auth",
-            "diff": "--- /etc/redis/redis.conf\n+++ /etc/redis/redis.conf\n@@ -57 +57 @@\n-bind 0.0.0.0\n+bind 127.0.0.1 -::1\n",
+            "diff": "--- /etc/redis/redis.conf\n+++ /etc/redis/redis.conf\n@@ -57 +57 @@\n"
+            "-bind 0.0.0.0\n+bind 127.0.0.1 -::1\n",
         },
         {"role": "redis", "kind": "setting", "name": "requirepass", "action": "********"},
         {"role": "services", "kind": "unit", "name": "avahi-daemon.socket", "action": "stopped, disabled, masked"},

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 import pytest
+import tree
 import yaml
 
-import tree
 from hostmend import catalog
 from hostmend.cli import hostmend
 
@@ -39,9 +39,6 @@ def example(tmp_path_factory):
         if path:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text.partition("\n")[2], "utf-8")
-    scenario = root / "molecule" / "shadow" / "molecule.yml"  # which the page says to copy
-    scenario.parent.mkdir(parents=True, exist_ok=True)
-    scenario.touch()
     return root
 
 
@@ -61,7 +58,7 @@ def test_the_example_finds_what_it_says(example, detector, tmp_path):
     (tmp_path / "etc").mkdir()
     for name, mode in (("shadow", 0o644), ("gshadow", 0o640)):
         (tmp_path / "etc" / name).write_text("root:*:\n")
-        os.chmod(tmp_path / "etc" / name, mode)
+        (tmp_path / "etc" / name).chmod(mode)
     host, policy = Host(root=str(tmp_path)), detector["POLICY"]
 
     def verdicts():

@@ -1,7 +1,7 @@
 import pytest
-
 import report_data
 import tree
+
 from hostmend import catalog, reference
 
 
@@ -9,7 +9,7 @@ from hostmend import catalog, reference
 def test_the_written_pages_are_current(name):
     path = tree.ROOT / name
     wanted = reference.pages(tree.ROOT, catalog.load())
-    assert path.read_text("utf-8") == wanted[path], "run `make docs`"
+    assert path.read_text("utf-8") == wanted[path], "run `make reference`"
 
 
 def test_every_check_and_option_is_on_its_page():

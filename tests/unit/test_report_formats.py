@@ -6,11 +6,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import report_data
 from click.testing import CliRunner
 from junitparser import Error, Failure, JUnitXml, Skipped
 from markdown_it import MarkdownIt
 
-import report_data
 from hostmend.cli import history
 from hostmend.report import formats
 

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-
 import tree
-from hostmend import catalog
 from test_catalog import GOOD
+
+from hostmend import catalog
 
 DEFAULTS = 'door_exempt: "{{ hostmend_door_exempt | default([]) }}"\n'
 SPECS = "argument_specs: {main: {options: {door_exempt: {type: list}}}}\n"

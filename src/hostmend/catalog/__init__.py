@@ -43,7 +43,7 @@ class Text:
     """One text in the languages of the catalogue."""
 
     en: str
-    zh_TW: str
+    zh_TW: str  # noqa: N815 - the name of the locale
 
     def get(self, language: str) -> str:
         """Return the text in ``language``, in English where there is none."""

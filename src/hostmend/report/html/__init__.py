@@ -176,7 +176,8 @@ def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the open checks of the whole report, what to do first at the front.
 
     Each has the ``worst`` of its findings, the ``finding`` that says how to mend it (one that a role mends where there
-    is one), its ``hosts``, the ``resources`` on them, the hosts where a role mends it (``mendable``) and the highest ``risk`` of that.
+    is one), its ``hosts``, the ``resources`` on them, the hosts where a role mends it (``mendable``) and the highest
+    ``risk`` of that.
     """
     groups: dict[str, dict[str, Any]] = {}
     for name, host in report["hosts"].items():
