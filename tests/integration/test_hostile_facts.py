@@ -75,10 +75,10 @@ import os, shutil, subprocess
 name = %(name)r.replace("/", "|")
 folder = "/srv/" + name[:60]
 os.makedirs(folder, exist_ok=True)
-program = folder + "/" + name[-80:]
+program = folder + "/" + name[name.index("{{"):][:200]
 shutil.copy(os.path.realpath("/usr/bin/python3"), program)
 code = '''
-import socket, time, os
+import socket, sys, time
 for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
     for port in (2375, 27017, 11211):
         one = socket.socket(family, socket.SOCK_STREAM)
@@ -86,7 +86,7 @@ for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind((address, port)); one.listen()
         globals().setdefault("kept", []).append(one)
-path = socket.socket(socket.AF_UNIX); path.bind("/run/" + %(name)r.replace("/", "|")[:80]); path.listen()
+path = socket.socket(socket.AF_UNIX); path.bind("/run/" + sys.argv[1].replace("/", "|")[:60]); path.listen()
 time.sleep(900)
 '''
 subprocess.Popen([program, "-c", code, %(name)r], cwd=folder, env={"PYTHONHOME": "/usr"}, stdin=subprocess.DEVNULL,
@@ -161,7 +161,7 @@ def test_an_audit_of_it(hostmend: Command, fleet: Fleet, inventory: str, tmp_pat
 def test_what_it_says_reaches_the_report_as_text(hostmend: Command, inventory: str) -> None:
     done = hostmend("audit", "-i", inventory, "-b", "--format", "json")
     text = json.dumps(done.json()["hosts"]["hostile"]["findings"])
-    assert "lookup('pipe'" in text
+    assert "{{ lookup(" in text
 
 
 def test_a_plan_and_a_prediction_for_it(hostmend: Command, fleet: Fleet, inventory: str) -> None:
