@@ -125,6 +125,8 @@ FOLDERS = (OWN_FOLDER, "/run/systemd/system", "/usr/local/lib/systemd/system", "
 ACTIVE = ("active", "activating", "deactivating", "reloading", "refreshing")
 PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,FragmentPath,SourcePath"
 SUPER_SERVERS = {"inetd": ("inetd", "inetutils-inetd", "openbsd-inetd"), "xinetd": ("xinetd",)}
+# What depends on a service that is gone may need a moment to fail.
+SETTLE_SECONDS = 1.0
 ROW = re.compile(r"(tcp|udp) (?:\[([0-9a-fA-F:.%]+)\]|([0-9.]+)):(\d+)\Z")
 
 
@@ -405,6 +407,7 @@ def probe(units, wanted, before, failed, seconds):
         if time.monotonic() > until:
             raise Trouble("still there after %d s: %s" % (seconds, ", ".join(running + still)))
         time.sleep(0.25)
+    time.sleep(SETTLE_SECONDS)
     more = units.failed() - failed - set(wanted)
     if more:
         raise Trouble("these units failed when the others were switched off: %s" % ", ".join(sorted(more)))

@@ -17,6 +17,7 @@ import re
 
 from ansible_collections.hostmend.hardening.plugins.module_utils import inet_entries
 from ansible_collections.hostmend.hardening.plugins.module_utils import service_table
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import finding
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
@@ -319,7 +320,7 @@ def check(facts, policy):
     findings += _judge_entries(facts, services, keep)
     findings += _judge_processes(facts, services, keep)
     for one in CHECKS:
-        about = [item for item in findings if item["check"] == one]
+        about = [item for item in findings if item["check"] == one and item["status"] != "not_assessed"]
         gap = unit_gap or (_gap(facts, "entries:") if not about else "")
         if gap and not any(item["status"] == "open" for item in about):
             findings.append(unknown(one, "services", gap))
@@ -518,7 +519,11 @@ def _judge_processes(facts, services, keep):
         if _kept(keep, service.name, os.path.basename(process["program"]), process["unit"]):
             findings.append(passed(service.check, resource, reason="the policy keeps it", **parts))
             continue
-        needs = facts["excuses"].get(service.excuse, {}).get("reasons", ()) if not process["container"] else ()
+        if process["container"] and service.check == service_table.UNNEEDED:
+            findings.append(finding(service.check, resource, "not_assessed", **parts,
+                                    reason="whether anything in the container needs it cannot be told from outside"))
+            continue
+        needs = facts["excuses"].get(service.excuse, {}).get("reasons", ())
         if needs and service.check == service_table.UNNEEDED:
             findings.append(passed(service.check, resource, reason="needed: " + "; ".join(needs[:5]), **parts))
         else:

@@ -484,3 +484,8 @@ def test_hostile_names_stay_data(name, peer):
     found = services.check(services.collect(host, {**POLICY, "unneeded": ["*"]}), {**POLICY, "unneeded": ["*"]})
     json.dumps(found)
     assert {one["check"] for one in found} == set(services.CHECKS)
+
+
+def test_what_a_container_needs_is_not_assessed():
+    found = judged(FakeHost(process_items=(process("rpcbind", container="docker:0123456789abcdef"),)))
+    assert found["rpcbind (process /usr/sbin/rpcbind, container 0123456789ab)"]["status"] == "not_assessed"
