@@ -161,7 +161,8 @@ def without_xinetd(text, wanted, file=XINETD_FILE):
     lines = text.split("\n")
     made = {}
     parsed = parse_xinetd(text, file)
-    for entry, block in zip(xinetd_entries([parsed]), parsed.blocks):
+    for at, entry in enumerate(xinetd_entries([parsed])):
+        block = parsed.blocks[at]
         if (entry.name, entry.proto) not in wanted:
             continue
         for number in block.disable_lines:

@@ -174,8 +174,8 @@ class Units:
     def _show(self, names):
         states = {}
         blocks = self.systemctl("show", "--property=" + PROPERTIES, "--", *names).split("\n\n")
-        for name, block in zip(names, blocks):
-            state = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for at, name in enumerate(names[:len(blocks)]):
+            state = dict(line.split("=", 1) for line in blocks[at].splitlines() if "=" in line)
             states[state.get("Id") if state.get("Id") in names else name] = state
         return states
 
