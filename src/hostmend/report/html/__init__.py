@@ -162,7 +162,10 @@ def _check_texts(report: Mapping[str, Any], catalog: catalogue.Catalog) -> dict[
             own = report.get("checks", {}).get(name, {})
             made[name] = {
                 part: {
-                    language: getattr(check, part).get(language) if check else str(own.get(part) or "")
+                    # the catalogue marks names as Markdown does; here they are plain text
+                    language: (getattr(check, part).get(language) if check else str(own.get(part) or "")).replace(
+                        "`", ""
+                    )
                     for language in catalogue.LANGUAGES
                 }
                 for part in ("title", "why", "change")
