@@ -67,7 +67,8 @@ def command() -> list[str]:
 
 def boot_options() -> list[str]:
     """Return the options of ``podman run`` for a container that boots systemd."""
-    return ["--systemd=always", "--cap-add=NET_ADMIN"] + ([] if unified() else [f"--env={LEGACY_CGROUPS}"])
+    # A host's own root sees the files of all processes; without SYS_PTRACE a container's does not.
+    return ["--systemd=always", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE"] + ([] if unified() else [f"--env={LEGACY_CGROUPS}"])
 
 
 def podman(*arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -72,13 +72,15 @@ def _holds(name, value, packet):
         return packet.proto == "tcp"
     if name == "--pkt-type":
         return value == "unicast"
-    if name in ("--ctdir",):
+    if name == "--ctdir":
         return value == "ORIGINAL"
+    if name in ("--rt-type", "--icmp-type", "--icmpv6-type"):
+        return False  # neither a routing header nor ICMP opens a connection
     return None
 
 
 WITH_VALUE = ("-p", "-s", "-d", "-i", "-o", "--dport", "--dports", "--ctstate", "--state", "--src-range", "--dst-range",
-              "--dst-type", "--pkt-type", "--ctdir")
+              "--dst-type", "--pkt-type", "--ctdir", "--rt-type", "--icmp-type", "--icmpv6-type")
 
 
 def parse_rule(words):

@@ -1,0 +1,267 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: firewall_ports
+short_description: Close ports by the firewall that is in charge
+version_added: 0.1.0
+description:
+  - Closes ports to all but the networks that are named. It goes through firewalld or ufw where one of them is in charge,
+    else by a table of nftables of its own, which a unit of its own loads at boot.
+  - What is established, loopback, and the trusted networks come first. No other table is ever touched or flushed.
+  - Ports of containers, which are passed on before the host's own input rules are met, are closed in the table too.
+  - It checks the rules before it loads them, and afterwards follows a packet through all rulesets to see each port closed.
+author:
+  - hostmend maintainers
+options:
+  close:
+    description:
+      - Ports that listen on this host, such as C(6379/tcp), each with the networks that are let in.
+    type: dict
+    default: {}
+  published:
+    description:
+      - Ports of the host that are passed on to a container, in the form of O(close).
+    type: dict
+    default: {}
+  trusted:
+    description:
+      - Networks and addresses that are let in everywhere, the controller's among them.
+    type: list
+    elements: str
+    default: []
+  accept:
+    description:
+      - Ports that stay open to all where the rest is dropped.
+    type: list
+    elements: str
+    default: []
+  default_deny:
+    description:
+      - Drop what comes in for any other port. It is for hosts where neither firewalld nor ufw is in charge.
+    type: bool
+    default: false
+  path:
+    description:
+      - The file of the rules.
+    type: path
+    default: /etc/hostmend/firewall.nft
+attributes:
+  check_mode:
+    description: It says what would change.
+    support: full
+  diff_mode:
+    description: It shows the rules before and after.
+    support: full
+  platform:
+    description: Linux with nftables, ufw or firewalld.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Close Redis to all but one network
+  hostmend.hardening.firewall_ports:
+    close:
+      6379/tcp: [10.1.0.0/16]
+    trusted: [192.0.2.10]
+"""
+
+RETURN = r"""
+manager:
+  description: What is in charge, C(firewalld), C(ufw), C(nftables), C(iptables) or C(none).
+  returned: always
+  type: str
+changes:
+  description: What changed, or would change in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"kind": "rule", "name": "6379/tcp", "action": "close"}]
+"""
+
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import firewall_rules
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
+
+UNIT_NAME = "hostmend-firewall.service"
+UNIT_PATH = "/etc/systemd/system/" + UNIT_NAME
+
+
+class Change:
+    """What is to be done to the firewall, found out before anything is done."""
+
+    def __init__(self, module):
+        self.module, self.given = module, module.params
+        self.host = Host()
+        self.manager = self.host.firewall().manager
+        self.changes, self.before, self.after, self.steps = [], [], [], []
+
+    def run(self, argv, **more):
+        """Run a command that changes something; end where it fails."""
+        code, out, err = self.module.run_command(argv, **more)
+        if code:
+            self.module.fail_json(msg="%s failed: %s" % (" ".join(argv[:3]), (err or out).strip()[:500]),
+                                  changes=self.changes)
+        return out
+
+    def plan(self):
+        """Find out what is missing."""
+        close = dict(self.given["close"])
+        published = dict(self.given["published"])
+        if self.manager == "ufw":
+            self._plan_ufw(close)
+            close = {}
+        elif self.manager == "firewalld":
+            self._plan_firewalld(close)
+            close = {}
+        deny = self.given["default_deny"] and self.manager not in ("ufw", "firewalld")
+        if close or published or deny:
+            self._plan_table(close, published, deny)
+
+    def _plan_table(self, close, published, deny):
+        path = self.given["path"]
+        old = self.host.read(path) or ""
+        state = firewall_rules.merge(firewall_rules.state_of(old), close, published, self.given["trusted"],
+                                     self.given["accept"], deny)
+        text = firewall_rules.nft_text(state)
+        nft = self.module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]) or "/usr/sbin/nft"
+        unit = firewall_rules.UNIT.format(nft=nft, path=path)
+        was = firewall_rules.state_of(old)
+        for kind in ("closed", "published"):
+            for port, let_in in sorted(state[kind].items()):
+                if (was.get(kind) or {}).get(port) != let_in:
+                    self.changes.append({"kind": "rule", "name": port, "action": "close"})
+        if state["deny"] and not was.get("deny"):
+            self.changes.append({"kind": "rule", "name": "default", "action": "drop"})
+        self._plan_file(path, text, old)
+        self._plan_file(UNIT_PATH, unit, self.host.read(UNIT_PATH) or "")
+        loaded = self.host.run(["nft", "list", "table", "inet", firewall_rules.TABLE]).ok
+        system = self.host.system().init == "systemd"
+        if system:
+            enabled = self.host.run(["systemctl", "is-enabled", UNIT_NAME]).out.strip() == "enabled"
+            active = self.host.run(["systemctl", "is-active", UNIT_NAME]).out.strip() == "active"
+            if not enabled or not active:
+                self.changes.append({"kind": "unit", "name": UNIT_NAME, "action": "enable"})
+        if self.changes or not loaded:
+            if not self.changes:
+                self.changes.append({"kind": "rule", "name": "table inet hostmend", "action": "load"})
+            self.steps.append(lambda: self._load(nft, path, text, unit, system))
+
+    def _plan_file(self, path, text, old):
+        if text != old:
+            self.changes.append({"kind": "file", "name": path, "action": "modify" if old else "create"})
+            self.before.append("# %s\n%s" % (path, old))
+            self.after.append("# %s\n%s" % (path, text))
+
+    def _load(self, nft, path, text, unit, system):
+        with tempfile.NamedTemporaryFile("w", suffix=".nft", delete=True) as trial:
+            trial.write(text)
+            trial.flush()
+            self.run([nft, "-c", "-f", trial.name])
+        self._write(path, text, 0o600)
+        self._write(UNIT_PATH, unit, 0o644)
+        self.run([nft, "-f", path])
+        if system:
+            self.run(["systemctl", "daemon-reload"])
+            self.run(["systemctl", "enable", "--quiet", UNIT_NAME])
+            # The table is loaded already; starting the unit makes systemd know of it.
+            self.run(["systemctl", "start", UNIT_NAME])
+
+    def _write(self, path, text, mode):
+        folder = os.path.dirname(path)
+        os.makedirs(folder, 0o755, exist_ok=True)
+        number, part = tempfile.mkstemp(dir=folder)
+        with os.fdopen(number, "w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(part, mode)
+        self.module.atomic_move(part, path)
+        os.chmod(path, mode)
+
+    def _plan_ufw(self, close):
+        present = firewall_rules.ufw_present((self.host.read("/etc/ufw/user.rules") or "") + "\n"
+                                             + (self.host.read("/etc/ufw/user6.rules") or ""))
+        for rule, words in firewall_rules.ufw_rules(close, self.given["trusted"]):
+            if rule in present:
+                continue
+            action, unused, same = rule.partition(" ")
+            # ufw takes a rule that differs in its action alone for one that it has already.
+            for other in ("allow", "deny", "limit", "reject"):
+                if other != action and "%s %s" % (other, same) in present:
+                    argv = ["ufw", "delete", other] + words[2:]
+                    self.changes.append({"kind": "rule", "name": " ".join(["ufw", other] + words[2:]), "action": "remove"})
+                    self.before.append(" ".join(["ufw", other] + words[2:]))
+                    self.steps.append(lambda argv=argv: self.run(argv))
+            self.changes.append({"kind": "rule", "name": "ufw " + " ".join(words[1:]), "action": "add"})
+            self.after.append("ufw " + " ".join(words))
+            self.steps.append(lambda words=words: self.run(["ufw"] + words))
+
+        if self.steps and self.host.run(["systemctl", "is-enabled", "ufw.service"]).out.strip() == "disabled":
+            self.changes.append({"kind": "unit", "name": "ufw.service", "action": "enable"})
+            self.steps.append(lambda: self.run(["systemctl", "enable", "--quiet", "ufw.service"]))
+
+    def _plan_firewalld(self, close):
+        zones = [line for line in self.run(["firewall-cmd", "--get-active-zones"]).splitlines() if line[:1].strip()]
+        zones = sorted(set([zone.split()[0] for zone in zones] + [self.run(["firewall-cmd", "--get-default-zone"]).strip()]))
+        for zone in zones:
+            for rule in firewall_rules.firewalld_rules(close, self.given["trusted"]):
+                for where in ([], ["--permanent"]):
+                    argv = ["firewall-cmd"] + where + ["--zone=" + zone]
+                    if self.module.run_command(argv + ["--query-rich-rule=" + rule])[0] == 0:
+                        continue
+                    self.changes.append({"kind": "rule", "name": "%s%s: %s" % (zone, " permanent" if where else "", rule),
+                                         "action": "add"})
+                    self.after.append("%s: %s" % (zone, rule))
+                    self.steps.append(lambda argv=argv, rule=rule: self.run(argv + ["--add-rich-rule=" + rule]))
+
+    def prove(self):
+        """Follow a packet to each port through all rulesets; end where one is still open."""
+        firewall = Host().firewall()
+        for port in self.given["close"]:
+            proto, number = firewall_rules.split(port)
+            for family, address in ((4, "0.0.0.0"), (6, "::")):
+                if firewall.reach(proto, family, address, int(number)).state == "open":
+                    self.module.fail_json(msg="%s is still open over IPv%d after the change" % (port, family),
+                                          changes=self.changes)
+
+
+def main():
+    """Close the ports."""
+    module = AnsibleModule(
+        argument_spec={
+            "close": {"type": "dict", "default": {}},
+            "published": {"type": "dict", "default": {}},
+            "trusted": {"type": "list", "elements": "str", "default": []},
+            "accept": {"type": "list", "elements": "str", "default": []},
+            "default_deny": {"type": "bool", "default": False},
+            "path": {"type": "path", "default": "/etc/hostmend/firewall.nft"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        for let_in in [module.params["trusted"]] + [each or [] for name in ("close", "published")
+                                                    for each in module.params[name].values()]:
+            firewall_rules.networks(let_in)
+    except ValueError as error:
+        module.fail_json(msg="not a network or address: %s" % error)
+    change = Change(module)
+    change.plan()
+    if change.steps and not module.check_mode:
+        for step in change.steps:
+            step()
+        change.prove()
+    module.exit_json(changed=bool(change.steps), manager=change.manager, changes=change.changes,
+                     diff={"before": "\n".join(change.before), "after": "\n".join(change.after)})
+
+
+if __name__ == "__main__":
+    main()
