@@ -430,6 +430,9 @@ def _judge_units(facts, group, service, keep, going):
         ", ".join(starters) + " starts it again when it is stopped" if starters else ""]))
     needs = _needs(facts, group, service, going)
     gap = facts["excuses"].get(service.excuse, {}).get("gap", "")
+    unseen = _gap(facts, "listeners:") if active else ""  # whose they are, and so who is connected
+    if service.use_excuses:
+        gap = gap or unseen
     if needs and service.check == service_table.LEGACY:
         return found(group["check"], resource, reason=reason, risk="manual", affects=needs, **parts)
     if needs:
@@ -439,6 +442,9 @@ def _judge_units(facts, group, service, keep, going):
     if peers:
         return found(group["check"], resource, reason=reason, risk="disruptive",
                      affects=["%s is connected to it" % peer for peer in peers], **parts)
+    if unseen:
+        return found(group["check"], resource, reason=reason, risk="disruptive",
+                     affects=["clients that could not be seen: " + unseen], **parts)
     if any(one["proto"] == "udp" for one in listeners) and service.check == service_table.LEGACY:
         return found(group["check"], resource, reason=reason, risk="disruptive",
                      affects=["clients over UDP, which leave no connection to be seen"], **parts)

@@ -42,6 +42,7 @@ class FakeHost(Host):
     listener_items: tuple[Listener, ...] = ()
     connections: list[Any] = field(default_factory=list)
     gaps: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     rpcinfo: str = ""
     running: bool = True
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class FakeHost(Host):
         return Reading(self.process_items)
 
     def listeners(self) -> Reading:
-        return Reading(self.listener_items)
+        return Reading(self.listener_items, self.unseen)
 
     def established(self) -> list[Any]:
         return self.connections
@@ -342,6 +343,16 @@ def test_who_is_connected_keeps_it_or_is_named():
                       connections=[connection(23, "10.0.0.9"), connection(22, "10.0.0.8")])
     one = judged(telnet)["telnet (systemd)"]
     assert (one["status"], one["risk"], one["affects"]) == ("open", "disruptive", ["10.0.0.9 is connected to it"])
+
+
+def test_clients_that_cannot_be_seen_are_not_taken_for_none():
+    unseen = ("the sockets of other users cannot be seen without root",)
+    host = FakeHost(unit_items=(unit("cups.service", "active", "enabled"), unit("telnet.socket", "active", "enabled"),
+                                unit("avahi-daemon.service", enabled="enabled")), unseen=unseen)
+    found = judged(host)
+    assert found["cups (systemd)"]["status"] == "unknown"
+    assert found["telnet (systemd)"]["risk"] == "disruptive"
+    assert found["avahi (systemd)"]["status"] == "open"  # it does not run, so nobody is connected
 
 
 def test_nis_that_the_name_service_uses_is_for_a_person(root):
