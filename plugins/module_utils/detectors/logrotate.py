@@ -292,7 +292,7 @@ def _judge_retention(facts, policy):
             continue
         parts = {"effective": {"days": int(days), "wanted": wanted},
                  "persistent": {"file": stanza["file"], "log": stanza["patterns"][0],
-                                "rotate": int(math.ceil(wanted / rotation["days"])), "maxage": oldest}}
+                                "rotate": math.ceil(wanted / rotation["days"]), "maxage": oldest}}
         if days >= wanted:
             made.append(passed(RETENTION, resource, reason="%d days are kept" % days, **parts))
         else:

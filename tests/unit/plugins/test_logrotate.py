@@ -212,7 +212,9 @@ def test_that_it_has_not_run_yet_is_no_complaint(root):
     assert set(status(FakeHost(root, says), "logrotate.broken").values()) == {"passed"}
 
 
-@pytest.mark.parametrize("more", [{"says": ""}, {"says": "Handling 9 logs\n\nturning pattern"}, {"privileged": False}, {"running": False}])
+@pytest.mark.parametrize(
+    "more", [{"says": ""}, {"says": "Handling 9 logs\n\nturning pattern"}, {"privileged": False}, {"running": False}]
+)
 def test_what_logrotate_cannot_be_asked_is_unknown(root, more):
     found = judged(FakeHost(root, **more))
     for check in ("logrotate.broken", "logrotate.uncovered", "logrotate.retention"):
