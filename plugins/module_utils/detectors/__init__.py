@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import logrotate
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import ports
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import services
 
-DETECTORS = {module.NAME: module for module in (logrotate, ports, services)}
+DETECTORS = {module.NAME: module for module in (logrotate, ports, redis, services)}
