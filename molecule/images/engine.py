@@ -30,7 +30,7 @@ def need(*tools: str) -> None:
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         wanted = " ".join(PACKAGES.get(tool, tool) for tool in missing)
-        raise SystemExit(f"Missing: {', '.join(missing)}. Install with: apt-get install --no-install-recommends {wanted}")
+        raise SystemExit(f"Missing: {', '.join(missing)}. Run: apt-get install --no-install-recommends {wanted}")
 
 
 def unified() -> bool:
@@ -68,7 +68,8 @@ def command() -> list[str]:
 def boot_options() -> list[str]:
     """Return the options of ``podman run`` for a container that boots systemd."""
     # A host's own root sees the files of all processes; without SYS_PTRACE a container's does not.
-    return ["--systemd=always", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE"] + ([] if unified() else [f"--env={LEGACY_CGROUPS}"])
+    legacy = [] if unified() else [f"--env={LEGACY_CGROUPS}"]
+    return ["--systemd=always", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE", *legacy]
 
 
 def podman(*arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "images"))
-import engine  # noqa: E402
+import engine
 
 NETWORK = "hm-lab"
 SUBNETS = ("10.213.78.0/24", "fd13:78::/64")
@@ -33,7 +33,7 @@ BOOT_SECONDS = 90
 def alone() -> Iterator[None]:
     """Scenarios run side by side; one at a time makes or removes the network they share."""
     engine.SETTINGS.parent.mkdir(exist_ok=True)
-    with open(engine.SETTINGS.parent / "network.lock", "w", encoding="ascii") as lock:
+    with (engine.SETTINGS.parent / "network.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

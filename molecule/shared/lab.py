@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "images"))
-import containers  # noqa: E402
-import engine  # noqa: E402
+import containers
+import engine
 
 KEPT = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent")) / "kept"
 

@@ -296,13 +296,13 @@ class Mender:
                 if sentinel.version() >= SILENT_SENTINEL:
                     self.note("setting", "sentinel %s %s auth-pass" % (sentinel.port, name), "set",
                               "sentinel %s: auth-pass of %s" % (sentinel.port, name))
-                    self.steps.append(lambda: self.tell_sentinel(sentinel, name, password))
+                    self.steps.append(lambda name=name: self.tell_sentinel(sentinel, name, password))
                     continue
                 # An older sentinel writes what it is told into its log, a password too: its file is edited instead.
                 if not sentinel.unit:
                     raise Failure("sentinel %s must be restarted, and no unit runs it" % sentinel.port)
                 self.note("unit", sentinel.unit, "restart", "%s: restart" % sentinel.unit)
-                self.steps.append(lambda: self.rewrite_sentinel(sentinel, name, password))
+                self.steps.append(lambda name=name: self.rewrite_sentinel(sentinel, name, password))
 
     def tell_sentinel(self, sentinel, name, password):
         """Tell a sentinel a password; the file that it writes then keeps the mode it had."""

@@ -270,21 +270,20 @@ def test_it_speaks_postgresql(postgresql: str) -> None:
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Any:
+def postgresql() -> Any:
     """A real server of Debian's postgresql, of this test only, on a socket."""
     import shutil
     import subprocess
+    import tempfile
 
     pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'hostmend[postgresql]')")
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
     if not places or (os.geteuid() == 0 and shutil.which("runuser") is None):
         pytest.skip("no PostgreSQL server is installed")
-    data, as_user = tmp_path / "pg", []
-    data.mkdir()
+    # A directory of its own: those of pytest are closed to other users, and a socket's path must be short.
+    data, as_user = Path(tempfile.mkdtemp(prefix="hostmend-pg-")), []
     if os.geteuid() == 0:  # the server refuses root
         shutil.chown(data, "postgres")
-        for parent in (tmp_path, *list(tmp_path.parents)[:2]):
-            parent.chmod(0o755)
         as_user = ["runuser", "-u", "postgres", "--"]
     subprocess.run(
         [*as_user, places[-1] / "initdb", "-D", data / "d", "-A", "trust", "-U", "hostmend", "-E", "UTF8"],
@@ -305,3 +304,4 @@ def postgresql(tmp_path: Path) -> Any:
             check=False,
             capture_output=True,
         )
+        shutil.rmtree(data)
