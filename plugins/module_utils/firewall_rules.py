@@ -39,7 +39,7 @@ WantedBy=sysinit.target nftables.service
 
 def networks(texts):
     """Return (IPv4 networks, IPv6 networks), without those that lie in others; ValueError where one is none."""
-    parsed = [ipaddress.ip_network(str(text).split("%")[0], strict=False) for text in texts]
+    parsed = [ipaddress.ip_network(str(text).split("%", maxsplit=1)[0], strict=False) for text in texts]
     return tuple([str(one) for one in ipaddress.collapse_addresses(each for each in parsed if each.version == version)]
                  for version in (4, 6))
 

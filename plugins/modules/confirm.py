@@ -21,7 +21,7 @@ description:
     could become root.
   - Run it as root (C(become)).
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   state:
     description:

@@ -16,7 +16,7 @@ description:
   - Ports of containers, which are passed on before the host's own input rules are met, are closed in the table too.
   - It checks the rules before it loads them, and afterwards follows a packet through all rulesets to see each port closed.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   close:
     description:

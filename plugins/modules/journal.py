@@ -20,7 +20,7 @@ description:
   - A run that was broken off on this host is taken back first, unless O(unfinished) says otherwise.
   - Run it as root (C(become)). It is the same in every role; see O(ignore:docs/safety.md) for the pattern.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   state:
     description:

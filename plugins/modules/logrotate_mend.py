@@ -15,7 +15,7 @@ description:
   - Afterwards C(logrotate -d) must have no complaint that it did not have before, or all files go back and the module
     fails.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   cover:
     description:

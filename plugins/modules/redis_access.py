@@ -18,7 +18,7 @@ description:
   - Afterwards an unauthenticated client must be refused and one with the password be answered, else the settings in
     use are put back and the module fails.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   instances:
     description:

@@ -16,7 +16,7 @@ description:
   - It reads what the tasks before it registered as C(hostmend_audit) and C(hostmend_audit_after), as
     C(playbooks/audit.yml) and C(playbooks/remediate.yml) do.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   output:
     description:

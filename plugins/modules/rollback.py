@@ -18,7 +18,7 @@ description:
     unless O(force) is set.
   - Run it as root (C(become)).
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   state:
     description:

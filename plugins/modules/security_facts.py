@@ -15,7 +15,7 @@ description:
   - Run by its name in a task, it takes the policy from the C(hostmend_*) variables and joins each finding with its
     title, severity and fix. Named in C(facts_modules), it goes by its own defaults and returns the bare findings.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   gather_subset:
     description:

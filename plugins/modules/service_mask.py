@@ -17,7 +17,7 @@ description:
   - Afterwards it looks whether all of it is really off and whether anything else has failed, and fails if so. It does
     not bring anything back; M(hostmend.hardening.journal) and M(hostmend.hardening.rollback) do.
 author:
-  - hostmend maintainers
+  - hostmend maintainers (@hostmend)
 options:
   units:
     description:

@@ -59,7 +59,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
-    made = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+    made = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for unused in head)} |"]
     return [*made, *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)]
 
 

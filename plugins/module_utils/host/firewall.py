@@ -73,7 +73,7 @@ class Firewall:
     def reach_publication(self, published):
         """Return who gets through to a port that is passed on to another address."""
         family = published.family
-        ways = [(interface, own) for interface, own in self.interfaces.get(family, ())][:MOST_INTERFACES]
+        ways = list(self.interfaces.get(family, ()))[:MOST_INTERFACES]
         if not ways:
             return Reach("closed", by=NO_INTERFACE)
         before = self._judge(published.proto, family, ways, published.port, ("prerouting",), True)

@@ -78,8 +78,7 @@ class NftRules:
             text = json.dumps(rule.get("expr", ()))
             for other in self.chains:
                 if other[:2] == key[:2] and '"target": "%s"' % other[2] in text:
-                    for below in self._below(other, seen):
-                        yield below
+                    yield from self._below(other, seen)
 
     @staticmethod
     def _drops(rule):

@@ -264,7 +264,7 @@ def _dress(path, node, mtime):
 
 
 def _replace_link(path, node):
-    temporary = tempfile.mktemp(prefix=".hostmend-", dir=os.path.dirname(path))
+    temporary = os.path.join(os.path.dirname(path), ".hostmend-%s" % os.urandom(8).hex())
     os.symlink(node["target"], temporary)
     try:
         os.rename(temporary, path)

@@ -26,14 +26,16 @@ BUSY_SECONDS = 5.0
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
 
-def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
+def state_directory(environ: Mapping[str, str] | None = None) -> Path:
     """Return where hostmend keeps what must last, readable by this user only."""
+    environ = os.environ if environ is None else environ
     base = environ.get("XDG_STATE_HOME") or ""
     return (Path(base) if base.startswith("/") else Path.home() / ".local/state") / "hostmend"
 
 
-def location(environ: Mapping[str, str] = os.environ) -> str:
+def location(environ: Mapping[str, str] | None = None) -> str:
     """Return the URL of the store."""
+    environ = os.environ if environ is None else environ
     given = environ.get("HOSTMEND_STORE", "")
     if "://" in given:
         return given

@@ -47,8 +47,8 @@ class Words:
         """Return a word or sentence as plain text."""
         known = words().get(key)  # a report of a later version may know more words than this page
         text = known[self.language] if known else key.partition(".")[2] or key
-        one, bar, more = text.partition(" | ")
-        if bar:
+        one, divided, more = text.partition(" | ")
+        if divided:
             text = one if values.get("n") == 1 else more
         for name, value in values.items():
             text = text.replace("{" + name + "}", visible(value))
@@ -122,7 +122,7 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else "" if value is None else value,
+        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else "" if value is None else value,
     )
     made.filters["evidence"] = evidence
     made.filters["lines"] = lambda value: str(value).splitlines()[:400]
