@@ -115,6 +115,13 @@ def render(report: Mapping[str, Any], catalog: catalogue.Catalog | None = None) 
     return _environment().get_template("page.html.j2").render(context).strip() + "\n"
 
 
+def shown(value: object) -> object:
+    """Return what a template shows of a value: text with its control characters spelt out, nothing of None."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    return "" if value is None else value
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
@@ -122,7 +129,7 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else "" if value is None else value,
+        finalize=shown,
     )
     made.filters["evidence"] = evidence
     made.filters["lines"] = lambda value: str(value).splitlines()[:400]
