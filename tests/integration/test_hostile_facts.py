@@ -263,5 +263,6 @@ def test_plain_playbooks_with_it(hostmend: Command, fleet: Fleet, inventory: str
             timeout=180,
         )
         assert "Traceback" not in done.stderr
+        assert (tmp_path / playbook / "report.html").exists(), done.stdout + done.stderr
         assert_page_harmless(tmp_path / playbook / "report.html")
     assert_nothing_executed(fleet)
