@@ -14,7 +14,7 @@ from hostmend import plan, session
 from hostmend.cli import COMMANDS, main
 from hostmend.cli.options import gather  # noqa: F401 - imported early, so that a broken import is one failure
 
-EVIL = "web\x1b[2J\n[bold red]{{ 7*7 }}<script>"
+EVIL = "web\x1b[2J\n[bold red]{{ 7654321*7 }}<script>"
 
 
 def finding(

@@ -24,6 +24,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_p
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_packet import Packet
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_packet import Steps
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_packet import TooLarge
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_packet import in_network
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Publication
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading
 
@@ -88,21 +89,26 @@ class Firewall:
     def _judge(self, proto, family, ways, port, hooks, local):
         if self.gaps:
             return Reach("unknown", reason="; ".join(self.gaps))
-        sources = sorted(set(text for ruleset in self.rulesets for text in ruleset.sources(family)))[:MOST_SOURCES]
-        named = [(text, probe) for text, probe in ((text, probe_of(text, sources)) for text in sources) if probe]
-        by, steps = set(), Steps()
-        best = {}
+        by, best, steps = set(), {}, Steps()
         try:
+            probes = self._probes(family)
             for interface, own in ways:
-                for text, source in [(None, probe) for probe in PROBES[family]] + named:
+                for text, source in probes:
                     packet = Packet(family, proto, source, own, port, interface, "-" if local else "", local)
-                    verdict = self._verdict(packet, hooks, steps, by)
-                    best.setdefault(text, set()).add(verdict)
+                    best.setdefault(text, set()).add(self._verdict(packet, hooks, steps, by))
         except TooLarge:
             return Reach("unknown", reason="the ruleset is too large to be followed")
         except (TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError) as error:
             return Reach("unknown", reason="the ruleset has a form that is not understood (%s)" % type(error).__name__)
         return verdict_of(best, ", ".join(sorted(by)[:6]))
+
+    def _probes(self, family):
+        """Return (network, an address in it) of each network that rules speak of; (None, address) of none of them."""
+        named = sorted(set(text for ruleset in self.rulesets for text in ruleset.sources(family)))[:MOST_SOURCES]
+        made = [(text, probe) for text, probe in ((text, probe_of(text, named)) for text in named) if probe]
+        networks = [text for text, unused in made]
+        return [(None, probe) for probe in PROBES[family]
+                if not any(in_network(probe, text) for text in networks)] + made
 
     def _verdict(self, packet, hooks, steps, by):
         """Return "accept", "drop", or None where it cannot be told."""

@@ -1,0 +1,50 @@
+"""The module runs on every Python that a target may have, and says the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULE = ROOT / "plugins" / "modules" / "security_facts.py"
+VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+
+
+def interpreter(version: str) -> str | None:
+    """Return a Python of the version: pyenv's own, else one on PATH that answers."""
+    homes = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in [*map(str, homes.glob(f"{version}.*/bin/python{version}")), shutil.which(f"python{version}")]:
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_module_runs(version: str, tmp_path: Path) -> None:
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    spec = importlib.util.find_spec("ansible")
+    assert spec is not None and spec.origin is not None
+    # What travels to a target of Ansible is its module_utils alone.
+    (tmp_path / "ansible").mkdir()
+    for name in ("__init__.py", "release.py", "module_utils"):
+        (tmp_path / "ansible" / name).symlink_to(Path(spec.origin).parent / name)
+    done = subprocess.run(
+        [python, "-B", str(MODULE)],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {}}),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT / '.ansible' / 'collections'}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert {one["status"] for one in told["classes"].values()} == {"ok"}
+    assert {one["check"].split(".")[0] for one in told["findings"]} == set(told["classes"])
