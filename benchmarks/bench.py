@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure an audit and a clean remediation of one host over SSH, beside Ansible's own setup, ping and Lynis.
+
+    make bench            (or: .venv/bin/python benchmarks/bench.py [--rounds 5])
+
+The host is a container that is started for it and removed afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+from target import Target, missing, podman  # noqa: E402
+
+MEASURE = """
+import json, resource, subprocess, sys
+done = subprocess.run([sys.executable, "/bench/ansible_collections/hostmend/hardening/plugins/modules/security_facts.py"],
+                      input=b'{"ANSIBLE_MODULE_ARGS": {}}', stdout=subprocess.DEVNULL,
+                      env={"PYTHONPATH": "/bench", "PATH": "/usr/sbin:/usr/bin"})
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"code": done.returncode, "cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss / 1024}))
+"""
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def on_target(target: Target) -> dict[str, float]:
+    """Return CPU seconds and peak memory in MiB of the module on the target, the commands it runs included."""
+    spec = importlib.util.find_spec("ansible")
+    assert spec is not None and spec.origin is not None
+    target.sh("mkdir -p /bench/ansible /bench/ansible_collections/hostmend/hardening && touch /bench/ansible/__init__.py")
+    podman("cp", str(ROOT / "plugins"), f"{target.name}:/bench/ansible_collections/hostmend/hardening/plugins")
+    for name in ("release.py", "module_utils"):
+        podman("cp", str(Path(spec.origin).parent / name), f"{target.name}:/bench/ansible/{name}")
+    target.python(MEASURE)  # compiles
+    rounds = [json.loads(target.python(MEASURE)) for _ in range(5)]
+    assert not any(one["code"] for one in rounds), "the module failed"
+    return {name: statistics.median(one[name] for one in rounds) for name in ("cpu", "memory")}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure an audit beside Ansible's own setup.")
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    if missing():
+        raise SystemExit(missing())
+    with tempfile.TemporaryDirectory(prefix="hostmend-bench-") as folder, Target(Path(folder)) as target:
+        inventory = str(target.inventory())
+        environ = dict(target.environment(), HOSTMEND_STORE=f"{folder}/store.db")
+
+        def run(*argv: str, allowed: tuple[int, ...] = (0,)) -> None:
+            done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+            if done.returncode not in allowed:
+                raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+        hostmend = (sys.executable, "-m", "hostmend")
+        # Nothing of SSH's own is a reason to mend here: a clean host is what is measured.
+        clean = ("-e", '{"hostmend_ports_table": {"22/tcp": "none"}, "hostmend_classes": ["all"]}')
+        run(*hostmend, "remediate", "-i", inventory, "-b", "--yes", *clean, allowed=(0, 2))
+        works: dict[str, Callable[[], None]] = {
+            "ansible -m ping": lambda: run("ansible", "all", "-i", inventory, "-b", "-m", "ping"),
+            "ansible -m setup": lambda: run("ansible", "all", "-i", inventory, "-b", "-m", "setup"),
+            "hostmend audit": lambda: run(*hostmend, "audit", "-i", inventory, "-b", *clean, allowed=(0, 2)),
+            "hostmend remediate (clean)": lambda: run(
+                *hostmend, "remediate", "-i", inventory, "-b", "--yes", *clean, allowed=(0, 2)
+            ),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(rounds):
+            for name, work in works.items():
+                taken[name].append(seconds(work))
+        medians = {name: statistics.median(each) for name, each in taken.items()}
+        used = on_target(target)
+        installed = "apt-get update -qq && apt-get install -qq -y --no-install-recommends lynis >/dev/null 2>&1 && echo yes"
+        lynis = None
+        if target.sh(installed, check=False).strip().endswith("yes"):
+            lynis = seconds(lambda: target.sh("lynis audit system --quick --quiet >/dev/null 2>&1", check=False))
+    setup = medians["ansible -m setup"]
+    print(f"median of {rounds} rounds, one host over SSH, {os.cpu_count()} cores")
+    print(f"{'':30}{'seconds':>9}{'x setup':>9}  reach")
+    for name, value in medians.items():
+        reach = {"hostmend audit": "<= 2", "hostmend remediate (clean)": "<= 2.5"}.get(name, "")
+        print(f"{name:30}{value:9.2f}{value / setup:9.2f}  {reach}")
+    if lynis is None:
+        print("lynis audit system --quick: skipped, it could not be installed in the container")
+    else:
+        print(f"{'lynis audit system --quick':30}{lynis:9.2f}{lynis / setup:9.2f}")
+        print(f"hostmend audit is {lynis / medians['hostmend audit']:.1f} times as fast as Lynis  (reach: >= 10)")
+    print(f"on the target: {used['cpu']:.2f} s of CPU (reach: <= 1), {used['memory']:.0f} MiB at its peak (reach: <= 60)")
+
+
+if __name__ == "__main__":
+    main()
