@@ -100,3 +100,28 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[tuple[str, 
 def test_every_way_finds_the_same(found: dict[str, set[tuple[str, str, str]]], way: str) -> None:
     assert found[way] == found["clone"]
     assert {check.split(".")[0] for check, _resource, _status in found[way]} >= {"ports", "redis", "services"}
+
+
+def test_it_is_gathered_with_the_ordinary_facts(tmp_path: Path) -> None:
+    play = [
+        {
+            "hosts": "all",
+            "gather_facts": True,
+            "vars": {"ansible_facts_modules": ["ansible.builtin.setup", "hostmend.hardening.security_facts"]},
+            "tasks": [
+                {
+                    "ansible.builtin.assert": {
+                        "that": [
+                            "ansible_facts.distribution is defined",
+                            "'redis' in ansible_facts.hostmend",
+                            "ansible_facts.hostmend_findings | map(attribute='check') is contains('redis.no_auth')",
+                        ]
+                    }
+                }
+            ],
+        }
+    ]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    local = ["-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
+    told = run(sys.executable, "-m", "ansible", "playbook", *local, tmp_path / "play.yml", cwd=tmp_path)
+    assert "failed=0" in told
