@@ -18,6 +18,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal.command
 
 BOOT_UNIT = "hostmend-boot-restore-%s.service"
 UNIT_DIRECTORY = "/etc/systemd/system"
+WANTS = os.path.join(UNIT_DIRECTORY, "sysinit.target.wants")
 # Before anything that opens or closes the network, so that a host that is rebooted in between comes back reachable.
 BOOT_TEXT = """# Made by hostmend while a change waits to be confirmed; gone when it is.
 [Unit]
@@ -70,7 +71,8 @@ def arm(journal, run, roles, seconds, python=""):
     files.remove(os.path.join(run.path, "healed.json"))
     how = "systemd" if units.systemd_runs() else "process"
     files.write_json(os.path.join(run.path, "armed.json"),
-                     {"roles": roles, "seconds": seconds, "how": how, "due": store.boot()[1] + seconds})
+                     {"roles": roles, "seconds": seconds, "how": how, "due": store.boot()[1] + seconds,
+                      "made_wants": not os.path.isdir(WANTS)})
     names = {"run": run.name, "directory": journal.directory, "python": python, "program": program(run)}
     try:
         if how == "systemd":
@@ -92,17 +94,18 @@ def arm(journal, run, roles, seconds, python=""):
 
 def disarm(run):
     """Take the timer away. What counts is the note: without it a timer that still runs out does nothing."""
+    waiting = armed(run) or {}
     files.remove(os.path.join(run.path, "armed.json"))
     if units.systemd_runs():
         commands.run(["systemctl", "stop", timer(run) + ".timer"])
     unit = os.path.join(UNIT_DIRECTORY, BOOT_UNIT % run.name)
-    wants = os.path.join(UNIT_DIRECTORY, "sysinit.target.wants")
-    link = os.path.join(wants, BOOT_UNIT % run.name)
+    link = os.path.join(WANTS, BOOT_UNIT % run.name)
     if os.path.lexists(unit) or os.path.lexists(link):
         files.remove(link)
         files.remove(unit)
-        if os.path.isdir(wants) and not os.listdir(wants):
-            os.rmdir(wants)
+        # Only the directory that enabling the unit has made goes with it.
+        if waiting.get("made_wants") and os.path.isdir(WANTS) and not os.listdir(WANTS):
+            os.rmdir(WANTS)
         units.daemon_reload()
 
 
