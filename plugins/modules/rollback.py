@@ -37,6 +37,11 @@ options:
         and all roles otherwise.
     type: list
     elements: str
+  known:
+    description:
+      - Whether a host that has no such run fails. Otherwise it is left as it is.
+    type: bool
+    default: true
   force:
     description:
       - Bring back also what somebody changed since.
@@ -98,6 +103,11 @@ notes:
   returned: when O(state=restored)
   type: list
   elements: str
+taken:
+  description: The names of the runs that were taken back, wholly or in part. Empty where the host knows none of them.
+  returned: when O(state=restored)
+  type: list
+  elements: str
 runs:
   description: The runs on this host, oldest first, with the state of each role.
   returned: always
@@ -122,7 +132,7 @@ def chosen(journal, asked):
         return [run for run in reversed(journal.runs()) if run.state != store.RESTORED][:1]
     run = journal.run(asked["run"] or "")
     if not run.exists:
-        if asked["failed"] is not None:
+        if asked["failed"] is not None or not asked["known"]:
             return []
         raise JournalError("this host has no run %s" % asked["run"])
     return [run]
@@ -153,6 +163,7 @@ def main():
         state=dict(type="str", choices=["restored", "listed"], default="restored"),
         run=dict(type="str"),
         roles=dict(type="list", elements="str"),
+        known=dict(type="bool", default=True),
         force=dict(type="bool", default=False),
         failed=dict(type="raw"),
         wait=dict(type="int", default=30),

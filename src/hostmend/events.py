@@ -10,6 +10,8 @@ from hostmend import changes as derived
 from hostmend import outcome
 
 DETECT = "security_facts"
+#: What is kept of a rollback's result.
+ROLLBACK = ("restored", "conflicts", "errors", "notes", "taken", "runs")
 #: Our own tasks that a role runs for safety: what they do is not a change of the host's state.
 OWN = ("security_facts", "report", "journal", "confirm", "rollback")
 
@@ -29,14 +31,22 @@ class HostState:
     extra: dict[str, Any] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    rollback: dict[str, Any] = field(default_factory=dict)  # what a rollback of a whole run said
 
     @property
     def findings(self) -> list[dict[str, Any]]:
         return self.after if self.after is not None else self.before or []
 
+    @property
+    def left_alone(self) -> bool:
+        """True where a rollback was asked for and the host does not know the run."""
+        return bool(self.rollback) and self.before is None and self.status == "ok" and not self.failures
+
     def result(self) -> dict[str, Any]:
         """Return the host as the report's model takes it."""
         made: dict[str, Any] = {"status": self.status or "failed", "reason": self.reason, "findings": self.findings}
+        if self.rollback:
+            made["rollback"] = {key: value for key, value in self.rollback.items() if value and key != "runs"}
         if self.status is None:
             made["reason"] = "the run ended before the host was audited"
         if self.failures:
@@ -90,6 +100,8 @@ class Run:
         if host is None or action(data) in ("report", "meta", "fail"):
             return
         role = role_of(data)
+        if action(data) == "rollback" and not role:
+            host.stage = "taking back"
         if action(data) == DETECT and not role:
             host.stage = "auditing" if host.before is None else "auditing again"
         elif role:
@@ -103,6 +115,8 @@ class Run:
             return
         if action(data) == DETECT and not role_of(data):
             self._detected(host, result)
+        elif action(data) == "rollback" and not role_of(data):
+            self._rolled_back(host, result)
         elif result.get("changed") and role_of(data) and action(data) not in OWN and "results" not in result:
             for one in derived.of_task(data, result):
                 if one not in host.changes:
@@ -122,11 +136,29 @@ class Run:
         host.stage = "done"
         self._tell(host)
 
+    def _rolled_back(self, host: HostState, result: Mapping[str, Any]) -> None:
+        host.rollback = {name: result[name] for name in ROLLBACK if name in result}
+        host.changes += [
+            {
+                "role": str(one.get("role") or ""),
+                "kind": {"path": "file"}.get(str(one.get("kind")), str(one.get("kind"))),
+                "name": str(one.get("name") or ""),
+                "action": f"brought back: {one.get('what')}",
+            }
+            for one in result.get("restored") or ()
+            if isinstance(one, Mapping)
+        ]
+        if not result.get("failed"):
+            host.status, host.stage = "ok", "done"
+        self._tell(host)
+
     def _failed(self, data: Mapping[str, Any]) -> None:
         host = self._host(data)
         result = data.get("res")
         if host is None or not isinstance(result, Mapping) or action(data) == "fail":
             return
+        if action(data) == "rollback" and not role_of(data):
+            self._rolled_back(host, result)
         if action(data) == DETECT and not role_of(data):
             why = outcome.host_reason(result)
             if host.before is None:

@@ -44,10 +44,16 @@ def links(name):
     return found
 
 
+def empty_folders():
+    """Return the directories of links that are there and empty: these were not made by enabling the unit."""
+    found = [path for root in ROOTS for ending in (".wants", ".requires") for path in glob.glob("%s/*%s" % (root, ending))]
+    return sorted(path for path in found if not os.listdir(path))
+
+
 def read(subject, keep=None):
     """Return the image of a unit."""
     name = subject["name"]
-    image = {"links": links(name), "active": "unknown", "enabled": "unknown", "load": "unknown", "fragment": ""}
+    image = {"links": links(name), "empty": empty_folders(), "active": "unknown", "enabled": "unknown", "load": "unknown", "fragment": ""}
     if systemd_runs():
         shown = dict(line.split("=", 1) for line in commands.must(
             ["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,FragmentPath", "--", name]).splitlines()
@@ -84,8 +90,10 @@ def restore_links(before, keys):
         if path in before["links"]:
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
             os.symlink(before["links"][path], path)
-        elif not os.listdir(os.path.dirname(path)) and path.endswith((".wants", ".requires")):
-            os.rmdir(os.path.dirname(path))
+        else:
+            folder = os.path.dirname(path)
+            if folder.endswith((".wants", ".requires")) and not os.listdir(folder) and folder not in before.get("empty", ()):
+                os.rmdir(folder)
         changed = True
     return changed
 

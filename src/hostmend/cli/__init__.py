@@ -18,6 +18,7 @@ from hostmend.outcome import CANNOT, STOPPED
 COMMANDS = {
     "audit": ("hostmend.cli.audit", "Find what is insecure, and change nothing."),
     "remediate": ("hostmend.cli.remediate", "Audit, show the plan, mend, and audit again."),
+    "rollback": ("hostmend.cli.rollback", "Take back what a run changed."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
     "runs": ("hostmend.cli.history", "List the runs that are kept."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),

@@ -102,7 +102,8 @@ class Work:
         self.run["finished"] = now()
         if self.stopped:
             self.run["status"] = "stopped"
-        hosts = {name: host.result() for name, host in run.hosts.items()}
+        # Of a host that a rollback had nothing to do on, nothing was seen, and nothing is claimed.
+        hosts = {name: host.result() for name, host in run.hosts.items() if not host.left_alone}
         return model.build(self.run, hosts, catalog.load(), self.common.language)
 
     def finish(self, report: dict[str, Any], outcome_table: bool = False) -> int:
