@@ -11,6 +11,7 @@ The policy is in variables: option O of class C is ``hostmend_C_O``, an option t
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -64,7 +65,7 @@ def sound(findings):
         ):
             raise AnsibleActionFail("the host's answer is not that of security_facts")
         # What is wrong is the host's to say; what mends it and at which risk is the catalogue's, and no less.
-        for name in ("fix", "title", "kind", "why", "change", "outcome", "before", "waiver"):
+        for name in ("fix", "title", "kind", "why", "change", "outcome", "before", "waiver", "waiver_expired"):
             one.pop(name, None)
         one["class"] = one["check"].split(".", 1)[0]
     return findings
@@ -141,7 +142,8 @@ class ActionModule(ActionBase):
     def _join(self, result, catalog, common, task_vars):
         join = controller.part("catalog").join
         # Texts of a host are data: nothing in them is ever evaluated as a template.
-        findings = [wrap_var(join(one, catalog)) for one in sound(result.get("findings"))]
+        findings = self._waived([join(one, catalog) for one in sound(result.get("findings"))], common, task_vars)
+        findings = [wrap_var(one) for one in findings]
         result.update(findings=findings, changed=False)
         plan = controller.part("plan")
         made = plan.for_host(
@@ -159,6 +161,19 @@ class ActionModule(ActionBase):
             "hostmend_findings": findings,
             "hostmend_plan": made,
         }
+
+    def _waived(self, findings, common, task_vars):
+        """Return the findings, those that somebody answers for as waived."""
+        waivers = controller.part("waivers")
+        given = self._value("hostmend_waivers", task_vars.get("hostmend_waivers") or "")
+        place = self._loader.path_dwim(str(given)) if given else waivers.beside(task_vars.get("inventory_dir"))
+        if place is None:
+            return findings
+        try:
+            known = waivers.load(Path(place))
+        except controller.part("errors").HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return waivers.apply(findings, known, task_vars.get("inventory_hostname", ""), task_vars.get("group_names", ()))
 
     def _listed(self, name, task_vars):
         value = self._value(name, task_vars[name]) if name in task_vars else []

@@ -53,7 +53,8 @@ def empty_folders():
 def read(subject, keep=None):
     """Return the image of a unit."""
     name = subject["name"]
-    image = {"links": links(name), "empty": empty_folders(), "active": "unknown", "enabled": "unknown", "load": "unknown", "fragment": ""}
+    image = {"links": links(name), "empty": empty_folders(), "active": "unknown", "enabled": "unknown",
+             "load": "unknown", "fragment": ""}
     if systemd_runs():
         shown = dict(line.split("=", 1) for line in commands.must(
             ["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,FragmentPath", "--", name]).splitlines()

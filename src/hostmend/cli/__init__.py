@@ -19,6 +19,8 @@ COMMANDS = {
     "audit": ("hostmend.cli.audit", "Find what is insecure, and change nothing."),
     "remediate": ("hostmend.cli.remediate", "Audit, show the plan, mend, and audit again."),
     "rollback": ("hostmend.cli.rollback", "Take back what a run changed."),
+    "waive": ("hostmend.cli.waive", "Answer for a finding until a day."),
+    "waivers": ("hostmend.cli.waive", "List the waivers of an inventory."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
     "runs": ("hostmend.cli.history", "List the runs that are kept."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
@@ -35,7 +37,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        module = importlib.import_module(COMMANDS[name][0])
+        command = getattr(module, f"{name}_", None) or getattr(module, name)
         assert isinstance(command, click.Command)
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Common:
     ansible: list[str] = field(default_factory=list)
     passwords: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    waivers: Path | None = None  # of this machine, where no inventory has a place for them
 
 
 def shared(function: Function) -> Function:
@@ -177,11 +179,28 @@ def gather(given: dict[str, Any]) -> Common:
     for one in made.inventory:
         if "," not in one and not Path(one).expanduser().exists():
             raise HostmendError(f"no such inventory: {one}")
+    made.waivers = _waivers(made.inventory)
     if made.output is not None:
         made.output = writable(made.output)
     made.ansible = _ansible_options(given)
     made.passwords = _passwords(given)
     return made
+
+
+def _waivers(inventory: tuple[str, ...]) -> Path | None:
+    """Return this machine's waivers where it is what is meant; complain of a file that cannot be taken before anything runs."""
+    from hostmend import session, waivers
+
+    if not inventory and not session.UserConfig(os.environ).has_inventory():
+        from hostmend.cli.waive import this_machine
+
+        waivers.load(this_machine())
+        return this_machine()
+    for one in inventory:
+        path = waivers.beside(one)
+        if path is not None:
+            waivers.load(path)
+    return None
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

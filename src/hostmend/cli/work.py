@@ -57,6 +57,8 @@ class Work:
         """Run a playbook, and return what its events say; raise HostmendError where it could not begin."""
         common = self.common
         given: dict[str, Any] = {"hostmend_session": True, "hostmend_run": self.run["id"], **(variables or {})}
+        if common.waivers is not None:
+            given["hostmend_waivers"] = str(common.waivers)
         if common.classes:
             given["hostmend_classes"] = list(common.classes)
         request = session.Request(

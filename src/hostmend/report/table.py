@@ -132,6 +132,8 @@ def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
         body.append(
             f" ({visible(waiver.get('reason', ''), 200)}, until {visible(waiver.get('expires', ''))})", style="italic"
         )
+    if status == "open" and finding.get("waiver_expired"):
+        body.append(f" (its waiver ended on {visible(finding['waiver_expired'].get('expires', ''))})", style="bold red")
     risk = finding["fix"]["risk"]
     last = Text(visible(finding["check"], 40))
     if status == "open":
