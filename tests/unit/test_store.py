@@ -57,9 +57,9 @@ def kept(path: Path) -> Store:
 
 def test_a_run_is_kept_and_found_again(kept: Store) -> None:
     kept.begin(report()["run"])
-    kept.finish(report(), store.FINISHED)
-    assert kept.report() == report()
-    assert kept.report("20261124T1015") == report()
+    made = kept.finish(report(), store.FINISHED)
+    assert made["hosts"]["web1"]["findings"][0].items() > report()["hosts"]["web1"]["findings"][0].items()
+    assert kept.report() == kept.report("20261124T1015") == made
     (row,) = kept.runs()
     assert (row["status"], row["hosts"], row["score"], row["open"], row["unknown"]) == ("finished", 1, 80, 1, 1)
 
@@ -263,9 +263,12 @@ def test_where_it_is(environ: dict[str, str], expected: str) -> None:
 def test_it_speaks_postgresql(postgresql: str) -> None:
     kept = Store(postgresql)
     kept.begin(report()["run"])
-    kept.finish(report(), store.FINISHED)
-    assert kept.report() == report()
+    made = kept.finish(report(), store.FINISHED)
+    assert kept.report() == made
     assert kept.runs()[0]["open"] == 1
+    again = kept.finish(report("later", "2026-11-25T10:15:02Z"), store.FINISHED)
+    assert again["hosts"]["web1"]["findings"][0]["trend"] == "open"
+    assert [one["score"] for one in again["run"]["trend"]] == [80, 80]
     assert Store(postgresql).runs()[0]["status"] == "finished"
 
 

@@ -85,7 +85,7 @@ def rollback(
     if not work.stopped:
         _known(done, run)
     report = work.report(done)
-    work.keeper.finish(report, "stopped" if work.stopped else "finished", work.common.output)
+    report = work.keeper.finish(report, "stopped" if work.stopped else "finished", work.common.output)
     if common.output is not None:
         from hostmend.cli.work import write_report
 

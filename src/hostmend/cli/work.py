@@ -41,6 +41,7 @@ class Work:
             "version": __version__,
             "inventory": list(common.inventory),
             **({"limit": common.limit} if common.limit else {}),
+            **({"classes": list(common.classes)} if common.classes else {}),
             **({"become": True} if "--become" in common.ansible else {}),
         }
         self.stop = session.Stop()
@@ -110,7 +111,7 @@ class Work:
 
     def finish(self, report: dict[str, Any], outcome_table: bool = False) -> int:
         """Keep, write and show the report; return the exit status."""
-        self.keeper.finish(report, STOPPED if self.stopped else FINISHED, written=self.common.output)
+        report = self.keeper.finish(report, STOPPED if self.stopped else FINISHED, written=self.common.output)
         files: list[str] = []
         if self.common.output is not None:
             files = write_report(report, self.common.output)
@@ -157,15 +158,16 @@ class Keeper:
                 except StoreError as error:
                     say(error)
 
-    def finish(self, report: Mapping[str, Any], status: str, written: Path | None) -> None:
-        """Keep the report; where the store does not take it, put it into a file beside the store."""
+    def finish(self, report: dict[str, Any], status: str, written: Path | None) -> dict[str, Any]:
+        """Keep the report and return it with its history; where the store does not take it, put it into a file."""
         if self.thread is not None:
             self.thread.join()
         try:
-            self.store.finish(report, status)  # also where the beginning was not taken: a lock may be gone by now
+            return self.store.finish(report, status)  # also where the beginning was not taken: a lock may be gone by now
         except StoreError as error:
             rescued = "" if written else self._rescue(report)
             say(f"{error}{rescued}")
+            return report
 
     def _rescue(self, report: Mapping[str, Any]) -> str:
         for directory in (state_directory() / "unsaved", Path(tempfile.gettempdir())):

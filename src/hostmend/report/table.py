@@ -27,6 +27,7 @@ STYLES = {
     "made_worse": "bold white on red",
 }
 OUTCOMES = {"mended": "mended", "still_open": "still open", "unknown": "unknown", "made_worse": "made worse"}
+TRENDS = {"new": "new", "regressed": "came back", "open": "open"}
 PLAIN_WIDTH = 120
 MOST_NAMED = 20
 
@@ -125,6 +126,10 @@ def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
         body.append(f": {visible(finding['resource'], 300)}", style="bright_black")
     if outcome in ("still_open", "made_worse"):
         body.append(f" ({OUTCOMES[outcome]})", style="bold red")
+    if status == "open" and finding.get("trend") in TRENDS:
+        body.append(f" ({TRENDS[finding['trend']]}", style="bold")
+        since = visible(finding.get("since") or "")[:10] if finding["trend"] == "open" else ""
+        body.append(f" since {since})" if since else ")", style="bold")
     if status == "unknown" or (status == "waived" and finding["reason"]):
         body.append(f" ({visible(finding['reason'], 400)})", style="italic")
     if status == "waived" and finding.get("waiver"):
@@ -183,6 +188,11 @@ def _summary(report: Mapping[str, Any]) -> Text:
         line.append(
             "\nRemediation: " + ", ".join(f"{summary['outcome'][name]} {word}" for name, word in OUTCOMES.items())
         )
+    history = report["run"].get("history")
+    if history:
+        words = ((history.get("new"), "new"), (history.get("regressed"), "came back"), (history.get("mended"), "ended"))
+        said = ", ".join(f"{count} {word}" for count, word in words if count)
+        line.append(f"\nSince the run before: {said or 'nothing new'}, {history.get('open', 0)} open still")
     return line
 
 

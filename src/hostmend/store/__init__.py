@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 #: The newest migration; a store that is at it needs no look at the migrations.
-HEAD = "0001"
+HEAD = "0002"
 BUSY_SECONDS = 5.0
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
@@ -178,15 +178,26 @@ class Store:
         with self._begin() as connection:
             connection.execute(tables.runs.insert().values(row))
 
-    def finish(self, report: Mapping[str, Any], status: str) -> None:
-        """Keep a run's report, whether or not its beginning was noted."""
+    def finish(self, report: Mapping[str, Any], status: str) -> dict[str, Any]:
+        """Keep a run's report, whether or not its beginning was noted; return it with its findings' lives."""
+        from hostmend.store import lives
+
+        with self._begin() as connection:
+            made = lives.annotated(connection, report)
+            self._keep(connection, made, status)
+        return made
+
+    @staticmethod
+    def _keep(connection: Connection, report: Mapping[str, Any], status: str) -> None:
         import sqlalchemy as sa
 
-        from hostmend.store import tables
+        from hostmend.store import lives, tables
 
         run = report["run"]
         identity = str(run["id"])
         row = {
+            "scope": lives.scope(run),
+            "selection": lives.selection(run),
             "started": run["started"],
             "finished": run["finished"],
             "mode": run["mode"],
@@ -195,15 +206,14 @@ class Store:
             "score": report["score"],
             "report": json.dumps(report),
         }
-        with self._begin() as connection:
-            for table in (tables.changes, tables.findings, tables.run_hosts):
-                connection.execute(sa.delete(table).where(table.c.run_id == identity))
-            done = connection.execute(tables.runs.update().where(tables.runs.c.id == identity).values(row))
-            if not done.rowcount:
-                connection.execute(tables.runs.insert().values(id=identity, controller="", pid=os.getpid(), **row))
-            for table, rows in _rows(report):
-                if rows:
-                    connection.execute(table.insert(), rows)
+        for table in (tables.changes, tables.findings, tables.run_hosts):
+            connection.execute(sa.delete(table).where(table.c.run_id == identity))
+        done = connection.execute(tables.runs.update().where(tables.runs.c.id == identity).values(row))
+        if not done.rowcount:
+            connection.execute(tables.runs.insert().values(id=identity, controller="", pid=os.getpid(), **row))
+        for table, rows in _rows(report):
+            if rows:
+                connection.execute(table.insert(), rows)
 
     def end(self, identity: str, status: str) -> None:
         """Note that a run ended without a report."""

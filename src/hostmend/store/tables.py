@@ -19,6 +19,9 @@ runs = sa.Table(
     sa.Column("controller", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer),
     sa.Column("report", sa.Text),
+    sa.Column("scope", sa.Text, nullable=False, server_default=""),  # the inventory
+    sa.Column("selection", sa.Text, nullable=False, server_default=""),  # which hosts and classes of it
+    sa.Index("runs_of_scope", "scope", "started"),
 )
 
 run_hosts = sa.Table(
@@ -57,4 +60,18 @@ changes = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("predicted", sa.Boolean, nullable=False),
+)
+
+#: Since when each finding that was ever open is as it is now. Runs may go; this stays.
+lives = sa.Table(
+    "lives",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("check", sa.Text, primary_key=True),
+    sa.Column("resource", sa.Text, primary_key=True),
+    sa.Column("there", sa.Boolean, nullable=False),
+    sa.Column("since", sa.String(32), nullable=False),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("mended", sa.Boolean, nullable=False),
 )
