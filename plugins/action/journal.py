@@ -15,11 +15,22 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
+    def _stopped_by(self, task_vars):
+        """Return which host of this wave has failed, where that means that no further role begins."""
+        plan = task_vars.get("hostmend_plan") or {}
+        if self._task.args.get("state") == "done" or self._task.check_mode or plan.get("on_failure", "stop") != "stop":
+            return ""
+        failed = [name for name in runs.failed() if name != task_vars.get("inventory_hostname")]
+        return f"{failed[0]} of the same wave has failed" if failed else ""
+
     def run(self, tmp=None, task_vars=None):
         """Run the module."""
         result = super().run(tmp, task_vars)
         del tmp
         module = "hostmend.hardening.journal"
+        stop = self._stopped_by(task_vars or {})
+        if stop:
+            return dict(result, failed=True, changed=False, msg=f"nothing was changed: {stop} (hostmend_on_failure is stop)")
         arguments = runs.filled_in(self._task, task_vars or {})
         arguments["controller"] = runs.controller()
         answer = self._execute_module(module, arguments, task_vars=task_vars)

@@ -23,5 +23,7 @@ class ActionModule(ActionBase):
         role = arguments.pop("role")
         if "failed" in arguments and not arguments.get("roles"):
             arguments["roles"] = [role]
+            if not self._task.check_mode:
+                runs.note_failed(str((task_vars or {}).get("inventory_hostname", "")))
         result.update(self._execute_module("hostmend.hardening.rollback", arguments, task_vars=task_vars))
         return result

@@ -21,6 +21,7 @@ from ansible_collections.hostmend.hardening.plugins.plugin_utils import controll
 
 MODULE = "hostmend.hardening.security_facts"
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
+PLANNED = ("waves", "wave_group", "redundancy_groups", "maintenance_windows", "on_failure", "unattended_risk")
 CHECK = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*\Z")
 
 controller.preload()
@@ -148,11 +149,17 @@ class ActionModule(ActionBase):
         plan = controller.part("plan")
         made = plan.for_host(
             findings,
-            max_risk=common.get("max_risk") or "disruptive",
+            max_risk=self._max_risk(common, catalog, task_vars),
             only=self._listed("hostmend_only", task_vars),
             skip=self._listed("hostmend_skip", task_vars),
             selected=self._selected(task_vars),
         )
+        made.update({name: self._given(name, catalog, task_vars) for name in PLANNED})
+        self._keep_to_windows(made)
+        # The command mends these wave by wave, once it knows all hosts.
+        waits = bool(made["waves"] or made["wave_group"] or made["redundancy_groups"])
+        told = bool(task_vars.get("hostmend_session")) and not task_vars.get("hostmend_in_wave")
+        made["waiting"] = bool(made["roles"]) and waits and told and not self._task.check_mode
         # Only these facts are taken: others would outrank the inventory, and a host must not write its own policy.
         given = result.get("ansible_facts")
         facts = given.get("hostmend") if isinstance(given, dict) else None
@@ -161,6 +168,33 @@ class ActionModule(ActionBase):
             "hostmend_findings": findings,
             "hostmend_plan": made,
         }
+
+    def _max_risk(self, common, catalog, task_vars):
+        risks = controller.part("plan").RISKS
+        allowed = [common.get("max_risk") or "disruptive"]
+        if boolean(self._value("hostmend_unattended", task_vars.get("hostmend_unattended", False))):
+            allowed.append(self._given("unattended_risk", catalog, task_vars))
+        for one in allowed:
+            if one not in risks[:3]:
+                raise AnsibleActionFail(f"{one!r} is no risk: safe, restart or disruptive")
+        return min(allowed, key=risks.index)
+
+    def _given(self, name, catalog, task_vars):
+        """Return a common option that no detector takes."""
+        option, variable = catalog.common[name], f"hostmend_{name}"
+        if variable not in task_vars:
+            return option.default
+        return converted(variable, self._value(variable, task_vars[variable]), option)
+
+    def _keep_to_windows(self, made):
+        """Leave a host alone outside its maintenance windows; check mode foretells what would be done within them."""
+        try:
+            why = controller.part("windows").closed(made["maintenance_windows"] or ())
+        except controller.part("errors").HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+        made["held"] = why if made["roles"] and not self._task.check_mode else ""
+        if made["held"]:
+            made.update(roles=[], mend=[])
 
     def _waived(self, findings, common, task_vars):
         """Return the findings, those that somebody answers for as waived."""

@@ -334,7 +334,8 @@ def main():
     except JournalError as error:
         module.fail_json(msg="nothing was changed: %s" % error if asked["state"] == "started" else str(error), **result)
     except OSError as error:
-        module.fail_json(msg="the journal in %s cannot be written: %s" % (asked["directory"], error), **result)
+        why = "the journal in %s cannot be written: %s" % (asked["directory"], error.strerror or error)
+        module.fail_json(msg="nothing was changed: %s" % why if asked["state"] == "started" else why, **result)
     module.exit_json(**result)
 
 

@@ -176,10 +176,11 @@ classes:
       type: float
   sample: {"redis": {"status": "ok", "reason": "", "seconds": 0.12}}
 system:
-  description: What kind of host this is, and with which privileges it was read.
+  description: What kind of host this is, with which privileges it was read, and which of its units have failed.
   returned: always
   type: dict
-  sample: {"id": "debian", "version_id": "12", "init": "systemd", "container": null, "chroot": false, "root": true}
+  sample: {"id": "debian", "version_id": "12", "init": "systemd", "container": null, "chroot": false, "root": true,
+           "failed_units": []}
 """
 
 import os
@@ -188,6 +189,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import DETECTORS
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
+
+
+def failed_units(host):
+    """Return the units that have failed: what an operator compares before and after a change."""
+    if not host.live or host.system().init != "systemd":
+        return []
+    return sorted(unit.name for unit in host.units().items if unit.active == "failed")
 
 
 def main():
@@ -224,7 +232,7 @@ def main():
         ansible_facts={"hostmend": engine.plain(facts), "hostmend_findings": findings},
         findings=findings,
         classes=engine.plain(classes),
-        system=engine.plain(dict(host.system().__dict__)),
+        system=engine.plain(dict(host.system().__dict__, failed_units=failed_units(host))),
     )
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pathlib
 import re
 import socket
 import subprocess
 import time
 from typing import Any
+
+from ansible import constants
 
 
 def born(pid: int) -> str:
@@ -62,6 +65,19 @@ def filled_in(task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments["role"] = role.get_name().rsplit(".", 1)[-1] if role else "play"
     arguments["run"] = re.sub(r"[^A-Za-z0-9._-]", "-", str(arguments["run"]))
     return arguments
+
+
+def note_failed(host: str) -> None:
+    """Note for the tasks of other hosts, which run in other processes, that a role has failed on this one."""
+    folder = pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-failed"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / hashlib.sha256(host.encode()).hexdigest()).write_text(host, "utf-8")
+
+
+def failed() -> list[str]:
+    """Return the hosts on which a role has failed in this run of Ansible."""
+    folder = pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-failed"
+    return sorted(path.read_text("utf-8") for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def is_dead(holder: dict[str, Any]) -> bool:

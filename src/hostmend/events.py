@@ -31,6 +31,9 @@ class HostState:
     extra: dict[str, Any] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)  # as security_facts made it
+    failed_units_before: tuple[str, ...] = ()
+    failed_units: tuple[str, ...] = ()
     rollback: dict[str, Any] = field(default_factory=dict)  # what a rollback of a whole run said
 
     @property
@@ -45,6 +48,8 @@ class HostState:
     def result(self) -> dict[str, Any]:
         """Return the host as the report's model takes it."""
         made: dict[str, Any] = {"status": self.status or "failed", "reason": self.reason, "findings": self.findings}
+        if self.plan.get("held"):
+            made["held"] = str(self.plan["held"])
         if self.rollback:
             made["rollback"] = {key: value for key, value in self.rollback.items() if value and key != "runs"}
         if self.status is None:
@@ -124,11 +129,14 @@ class Run:
 
     def _detected(self, host: HostState, result: Mapping[str, Any]) -> None:
         findings = [dict(one) for one in result.get("findings") or () if isinstance(one, Mapping)]
+        host.failed_units = tuple(str(one) for one in (result.get("system") or {}).get("failed_units") or ())
         if result.get("phase") == "after":
             host.after = findings
         else:
             host.before = findings
+            host.failed_units_before = host.failed_units
             plan = (result.get("ansible_facts") or {}).get("hostmend_plan") or {}
+            host.plan = dict(plan)
             host.planned = tuple(str(role) for role in plan.get("roles") or ())
             host.mend = frozenset(str(one) for one in plan.get("mend") or ())
         host.status = "ok"

@@ -111,6 +111,8 @@ def exit_status(report: Mapping[str, Any], fail_on: str = "low", ignore_unreacha
     hosts: Iterable[Mapping[str, Any]] = report["hosts"].values()
     if report["run"].get("status") == "stopped":
         return STOPPED
+    if any(wave["status"] != "done" for wave in report["run"].get("waves") or ()):
+        return CANNOT
     statuses = [str(host["status"]) for host in hosts]
     if not statuses or any(one not in ("ok", "unreachable") for one in statuses):
         return CANNOT

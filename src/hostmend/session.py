@@ -41,6 +41,7 @@ class Request:
     playbook: str
     inventory: tuple[str, ...] = ()
     limit: str | None = None
+    hosts: tuple[str, ...] = ()  # only these, by name
     options: list[str] = field(default_factory=list)
     variables: dict[str, Any] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
@@ -225,7 +226,11 @@ def _command(request: Request, root: Path, config: UserConfig, directory: Path) 
         inventory = [str(local_inventory(root, directory))]
     for one in inventory:
         command += ["-i", one]
-    if request.limit:
+    if request.hosts:
+        names = directory / "hosts"
+        names.write_text("".join(f"{name}\n" for name in request.hosts), "utf-8")
+        command += ["--limit", f"@{names}"]
+    elif request.limit:
         command += ["--limit", request.limit]
     command += request.options
     variables = directory / "variables.json"

@@ -51,6 +51,7 @@ class Common:
     ansible: list[str] = field(default_factory=list)
     passwords: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    hosts: tuple[str, ...] = ()  # only these, by name
     waivers: Path | None = None  # of this machine, where no inventory has a place for them
 
 

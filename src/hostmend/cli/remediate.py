@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
-from hostmend import catalog, outcome, plan
+from hostmend import plan, waves
 from hostmend.cli import options
+from hostmend.cli.plan_view import Plan, counted, planned
 from hostmend.errors import HostmendError, StoppedError
 from hostmend.events import Run
-from hostmend.report.text import visible
-
-RISK_STYLES = {"safe": "green", "restart": "yellow", "disruptive": "red", "manual": "bright_black"}
-MOST_AFFECTED = 4
 
 
 @click.command()
@@ -31,12 +24,24 @@ MOST_AFFECTED = 4
 @click.option("--max-risk", type=click.Choice(plan.RISKS[:3]), help="The highest risk of a fix that is carried out.")
 @click.option("--check", "-C", is_flag=True, help="Change nothing: say exactly what would be changed.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--unattended", is_flag=True, help="Do not ask, and keep to the policy's unattended_risk (default: safe).")
+@click.option("--waves", "sizes", metavar="N,N%,...", help="Hosts at once, wave after wave, such as 1,10%,100%.")
+@click.option("--resume", metavar="RUN", help="Go on with the waves of a run that halted.")
 def remediate(
-    only: tuple[str, ...], skip: tuple[str, ...], max_risk: str | None, check: bool, yes: bool, **given: Any
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    max_risk: str | None,
+    check: bool,
+    yes: bool,
+    unattended: bool,
+    sizes: str | None,
+    resume: str | None,
+    **given: Any,
 ) -> int:
     """Audit, show the plan, ask, run only the roles that open findings call for, and audit again.
 
-    Says for each finding: mended, still open, unknown, or made worse.
+    Says for each finding: mended, still open, unknown, or made worse. With waves it halts where a host fails or is
+    worse than before, and --resume goes on once somebody has looked.
 
     \b
     hostmend remediate -i inventory -b --check        what would be changed
@@ -47,6 +52,12 @@ def remediate(
 
     common = options.gather(given)
     variables: dict[str, Any] = {}
+    if resume:
+        common = _resumed(common, resume)
+    if sizes:
+        variables["hostmend_waves"] = waves.sizes(sizes.split(","))
+    if unattended:
+        variables["hostmend_unattended"] = yes = True
     if only:
         variables["hostmend_only"] = list(options.checks_or_classes(only, "--only"))
     if skip:
@@ -61,10 +72,63 @@ def remediate(
     shown = Plan(work.console, "What would be changed" if check else "What will be changed")
     if yes or check:
         run = work.ansible("remediate.yml", variables, check=check, on_mending=shown.show_once)
+        if not work.stopped and any(host.plan.get("waiting") for host in run.hosts.values()):
+            shown.show_once(run)
+            _in_waves(work, run, planned(run), variables)
     else:
         run = _ask_between(work, shown, variables)
     report = work.report(run)
     return work.finish(report)
+
+
+def _resumed(common: options.Common, name: str) -> options.Common:
+    """Return the options for the hosts that a run with waves has left."""
+    from hostmend.store import Store
+
+    run = Store().report(name)["run"]
+    left = [
+        host
+        for wave in run.get("waves") or ()
+        if wave["status"] != "done"
+        for batch in wave["batches"]
+        for host in batch
+    ]
+    if not left:
+        raise HostmendError(f"the run {run['id']} has no waves left to go on with")
+    return dataclasses.replace(common, inventory=common.inventory or tuple(run.get("inventory") or ()), hosts=tuple(left))
+
+
+def _in_waves(work: Any, run: Run, chosen: dict[str, list[str]], variables: dict[str, Any]) -> None:
+    """Mend wave after wave, and take what came of each into ``run``; halt where a host fails or is worse."""
+    order = waves.plan({name: run.hosts[name].plan for name in chosen})
+    told = [{"batches": wave, "status": "pending"} for wave in order]
+    work.run["waves"] = told
+    for number, wave in enumerate(order, 1):
+        trouble: list[str] = []
+        for batch in wave:
+            click.echo(f"wave {number} of {len(order)}: {', '.join(batch)}", err=True)
+            tokens = {name: [plan.token(one) for one in chosen[name]] for name in batch}
+            more = {**variables, "hostmend_in_wave": True, "hostmend_selected": tokens}
+            done = work.ansible("remediate.yml", more, hosts=batch)
+            for name, host in done.hosts.items():
+                run.hosts[name] = host
+                trouble += [f"{name}: {why}" for why in waves.regressions(host)]
+            missing = [name for name in batch if name not in done.hosts]
+            trouble += [f"{name}: nothing was heard of it" for name in missing]
+            stop = trouble and any(run.hosts[name].plan.get("on_failure", "stop") == "stop" for name in batch)
+            if stop or work.stopped:
+                told[number - 1].update(status="halted", why=trouble or ["it was stopped"])
+                _hold(run, order, number, batch)
+                return
+        told[number - 1].update(status="done", **({"why": trouble} if trouble else {}))
+
+
+def _hold(run: Run, order: list[waves.Wave], number: int, last: list[str]) -> None:
+    """Note on the hosts that are left why nothing was mended on them."""
+    begun = order[number - 1].index(last) + 1
+    rest = order[number - 1][begun:] + [batch for wave in order[number:] for batch in wave]
+    for name in (name for batch in rest for name in batch):
+        run.hosts[name].plan["held"] = f"not begun: wave {number} halted"
 
 
 def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
@@ -89,80 +153,8 @@ def _ask_between(work: Any, shown: Plan, variables: dict[str, Any]) -> Run:
         click.echo("Nothing was changed.", err=True)
         return run
     # A host's own words may look like a template, and Ansible would evaluate them in a variable: tokens stand for them.
+    if any(host.plan.get("waiting") for host in run.hosts.values()):
+        _in_waves(work, run, chosen, variables)
+        return run
     tokens = {name: [plan.token(one) for one in ones] for name, ones in chosen.items()}
     return work.ansible("remediate.yml", {**variables, "hostmend_selected": tokens})  # type: ignore[no-any-return]
-
-
-def counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def planned(run: Run) -> dict[str, list[str]]:
-    """Return the findings that roles will mend, by host, as identities."""
-    return {
-        name: [plan.identity(one) for one in host.findings if plan.identity(one) in host.mend]
-        for name, host in run.hosts.items()
-        if host.mend
-    }
-
-
-class Plan:
-    """Shows the plan, once."""
-
-    def __init__(self, console: Console, title: str = "What will be changed") -> None:
-        self.console = console
-        self.title = title
-        self.shown = False
-
-    def show_once(self, run: Run) -> None:
-        if not self.shown:
-            self.shown = True
-            self.console.print(self.build(run))
-
-    def build(self, run: Run) -> Group:
-        """Return the plan by check: what is done, and for each finding where, at what risk, and who is affected."""
-        known = catalog.load()
-        groups: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-        left = 0
-        everything = [
-            (name, one)
-            for name, host in sorted(run.hosts.items())
-            for one in host.findings
-            if one.get("status") == "open"
-        ]
-        for name, one in sorted(everything, key=lambda pair: (-outcome.gravity(pair[1]), str(pair[1].get("check")))):
-            if plan.identity(one) in run.hosts[name].mend:
-                groups.setdefault(str(one.get("check")), []).append((name, one))
-            else:
-                left += 1
-        parts: list[RenderableType] = [Text(f"{self.title}:", style="bold")]
-        for check, findings in groups.items():
-            parts += [Text(), *self._group(check, findings, known)]
-        if left:
-            words = "more open finding is" if left == 1 else "more open findings are"
-            parts += [Text(), Text(f"{left} {words} not mended by this run.", style="bright_black")]
-        return Group(*parts, Text())
-
-    @staticmethod
-    def _group(
-        check: str, findings: list[tuple[str, Mapping[str, Any]]], known: catalog.Catalog
-    ) -> list[RenderableType]:
-        entry = known.check(check)
-        title = Text(visible(findings[0][1].get("title") or check, 200), style="bold")
-        title.append(f"  {visible(check)}", style="not bold bright_black")
-        table = Table.grid(padding=(0, 2))
-        for ratio in (2, 4, None, 4):
-            table.add_column(ratio=ratio, overflow="fold", no_wrap=ratio is None)
-        for host, one in findings:
-            affects = [visible(who, 120) for who in one.get("affects") or ()]
-            if len(affects) > MOST_AFFECTED:
-                affects = [*affects[:MOST_AFFECTED], f"and {len(affects) - MOST_AFFECTED} more"]
-            risk = plan.risk_of(one)
-            table.add_row(
-                Text(visible(host, 60)),
-                Text(visible(one.get("resource") or "", 200)),
-                Text(risk, style=RISK_STYLES[risk]),
-                Text("affects " + "; ".join(affects) if affects else "affects nobody known"),
-            )
-        change = Text(entry.change.en if entry else "", style="italic")
-        return [title, Padding(change, (0, 0, 0, 2)), Padding(table, (0, 0, 0, 4))]

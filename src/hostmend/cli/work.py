@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Work:
         variables: Mapping[str, Any] | None = None,
         check: bool = False,
         on_mending: Any = None,
+        hosts: Sequence[str] = (),
     ) -> Run:
         """Run a playbook, and return what its events say; raise HostmendError where it could not begin."""
         common = self.common
@@ -66,6 +67,7 @@ class Work:
             playbook=playbook,
             inventory=common.inventory,
             limit=common.limit,
+            hosts=tuple(hosts or common.hosts),
             options=[*common.ansible, *password_flags(common.passwords)],
             variables=given,
             passwords=common.passwords,
