@@ -90,14 +90,14 @@ class Command:
 class Fleet:
     """Containers with one inventory."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...], options: tuple[str, ...] = ()) -> None:
         self.folder = folder
         mark = uuid.uuid4().hex[:6]
         self.hosts = {}
         for name in names:
             own = folder / name
             own.mkdir()
-            self.hosts[name] = Target(own, name=f"hm-it-{name}-{mark}")
+            self.hosts[name] = Target(own, name=f"hm-it-{name}-{mark}", options=options)
 
     def __enter__(self) -> Fleet:
         first, *rest = self.hosts.values()

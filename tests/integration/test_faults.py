@@ -1,0 +1,206 @@
+"""Faults in the middle of a remediation: afterwards a host is as it was before, byte for byte, or wholly mended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snapshot
+from operators import Command, Fleet, Outcome
+from target import Target
+
+UNITS = ("redis-server.service", "rpcbind.socket", "rpcbind.service", "ssh.service", "hostmend-firewall.service")
+INSECURE = r"""
+    systemctl unmask redis-server rpcbind.service rpcbind.socket >/dev/null 2>&1
+    sed -i 's/^bind .*/bind * -::*/; s/^protected-mode .*/protected-mode no/' /etc/redis/redis.conf
+    systemctl enable --now redis-server rpcbind.socket >/dev/null 2>&1
+    redis-cli ping >/dev/null
+"""
+CLASSES = "redis,services,ports"
+
+
+@pytest.fixture(scope="module")
+def fleet(fleet_of: Any) -> Fleet:
+    made: Fleet = fleet_of("faulty")
+    made["faulty"].sh(INSECURE)
+    return made
+
+
+@pytest.fixture
+def host(fleet: Fleet, hostmend: Command) -> Iterator[Target]:
+    """The host, insecure again after each test."""
+    yield fleet["faulty"]
+    hostmend("rollback", "latest", "-i", fleet.inventory(), "-b", "--yes")
+
+
+def remediate(*more: str) -> tuple[str, ...]:
+    return ("remediate", "-b", "--yes", "--format", "json", "--class", CLASSES, *more)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all below it, in whatever session they are."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End the controller as a power cut would: no process of it has a last word."""
+    pids = descendants(process.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in {*pids, *descendants(process.pid)}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.communicate(timeout=30)
+
+
+def settled(host: Target) -> None:
+    """Wait until no module of the dead controller works on the host any more."""
+    for _attempt in range(60):
+        if not host.sh("pgrep -u root -f 'AnsiballZ|python3 -c|restore.pyz' || true").strip():
+            return
+        time.sleep(0.5)
+
+
+def open_checks(report: dict[str, Any]) -> set[str]:
+    (host,) = report["hosts"].values()
+    return {one["check"] for one in host["findings"] if one["status"] == "open" and one["fix"]["risk"] != "manual"}
+
+
+@pytest.mark.parametrize("fraction", [0.4, 0.6, 0.75, 0.9])
+def test_the_controller_is_killed(fleet: Fleet, host: Target, hostmend: Command, fraction: float) -> None:
+    inventory = fleet.inventory()
+    before = snapshot.of(host, *UNITS)
+    seconds = duration(fleet, host, hostmend)
+    assert snapshot.difference(before, snapshot.of(host, *UNITS)) == {}
+    process = hostmend.start(*remediate("-i", inventory))
+    time.sleep(seconds * fraction)
+    kill(process)
+    settled(host)
+    back = hostmend("rollback", "unfinished", "-i", inventory, "-b", "--yes")
+    after = snapshot.difference(before, snapshot.of(host, *UNITS))
+    if after:
+        # It was killed after its last change: then nothing is unfinished, and nothing is left open.
+        assert "no host knows a run that was broken off" in back.err, (back.out, back.err, after)
+        left = open_checks(hostmend("audit", "-i", inventory, "-b", "--class", CLASSES, "--format", "json").json())
+        assert left == set(), after
+    else:
+        assert back.code in (0, 1), back.err
+
+
+_DURATION: dict[str, float] = {}
+
+
+def duration(fleet: Fleet, host: Target, hostmend: Command) -> float:
+    """Return how long a whole remediation takes, from one that is taken back again."""
+    if not _DURATION:
+        began = time.monotonic()
+        done = hostmend(*remediate("-i", fleet.inventory()))
+        _DURATION["whole"] = time.monotonic() - began
+        assert done.code in (0, 2), done.err
+        assert hostmend("rollback", "latest", "-i", fleet.inventory(), "-b", "--yes").code == 0
+    return _DURATION["whole"]
+
+
+def test_the_next_remediation_takes_back_what_was_broken_off_and_mends(
+    fleet: Fleet, host: Target, hostmend: Command
+) -> None:
+    inventory = fleet.inventory()
+    before = snapshot.of(host, *UNITS)
+    process = hostmend.start(*remediate("-i", inventory))
+    for _attempt in range(100):
+        if host.sh("ls /var/lib/hostmend/holder.json 2>/dev/null || true").strip():
+            break
+        time.sleep(0.1)
+    kill(process)
+    settled(host)
+    done = hostmend(*remediate("-i", inventory))
+    assert done.code in (0, 2), done.err
+    assert open_checks(done.json()) == set()
+    assert hostmend("rollback", "latest", "-i", inventory, "-b", "--yes").code == 0
+    assert snapshot.difference(before, snapshot.of(host, *UNITS)) == {}
+
+
+def test_the_host_reboots_in_the_middle(fleet: Fleet, host: Target, hostmend: Command) -> None:
+    inventory = fleet.inventory()
+    before = snapshot.of(host, *UNITS)
+    process = hostmend.start(*remediate("-i", inventory))
+    for _attempt in range(200):
+        if host.sh("ls /var/lib/hostmend/runs/*/armed.json 2>/dev/null || true").strip():
+            break
+        time.sleep(0.05)
+    host.restart()
+    kill(process)
+    host.sh("rm -f /run/nologin")
+    back = hostmend("rollback", "unfinished", "-i", fleet.inventory(), "-b", "--yes")
+    assert back.code == 0 or "no host knows a run that was broken off" in back.err, back.out + back.err
+    if back.code:
+        hostmend("rollback", "latest", "-i", fleet.inventory(), "-b", "--yes")
+    different = snapshot.difference(before, snapshot.of(host, *UNITS))
+    # The container engine writes these two at each start.
+    assert set(different) <= {"/etc/hosts", "/etc/resolv.conf"}, different
+
+
+def test_two_runs_at_once(fleet: Fleet, host: Target, hostmend: Command, tmp_path: Path) -> None:
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    inventory = fleet.inventory()
+    running = [(one, one.start(*remediate("-i", inventory))) for one in (hostmend, Command(other_folder))]
+    ended = []
+    for _command, process in running:
+        out, err = process.communicate(timeout=180)
+        ended.append(Outcome(process.returncode, out, err))
+    for one in ended:
+        # The second waits for the first, or says who holds the host.
+        assert one.code in (0, 2) or "holds this host" in one.out, one.out + one.err
+    assert any(one.code in (0, 2) for one in ended)
+    audit = hostmend("audit", "-i", inventory, "-b", "--class", CLASSES, "--format", "json")
+    assert open_checks(audit.json()) == set()
+
+
+def test_a_service_that_does_not_start_with_the_new_configuration(
+    fleet: Fleet, host: Target, hostmend: Command
+) -> None:
+    # Without CONFIG the password has to go in by a restart, and that is made to fail.
+    host.sh("""
+        printf 'rename-command CONFIG ""\\n' >> /etc/redis/redis.conf
+        mkdir -p /etc/systemd/system/redis-server.service.d
+        printf '[Service]\\nNoExecPaths=\\nExecPaths=\\nExecStartPre=/bin/sh -c "! grep -q ^requirepass /etc/redis/redis.conf"\\n' \
+            > /etc/systemd/system/redis-server.service.d/refuse.conf
+        systemctl daemon-reload; systemctl restart redis-server
+    """)
+    before = snapshot.of(host, *UNITS)
+    done = hostmend(*remediate("-i", fleet.inventory(), "--only", "redis"))
+    assert done.code == 1, done.out
+    assert "failed, restored" in done.json()["hosts"]["faulty"]["reason"]
+    assert snapshot.difference(before, snapshot.of(host, *UNITS)) == {}
+    assert host.sh("redis-cli ping").strip() == "PONG"
+    host.sh("""
+        sed -i '/^rename-command CONFIG/d' /etc/redis/redis.conf; rm -r /etc/systemd/system/redis-server.service.d
+        systemctl daemon-reload; systemctl restart redis-server
+    """)
+
+
+def test_the_disk_is_full_while_the_journal_is_written(fleet_of: Any, hostmend: Command) -> None:
+    small = fleet_of("full", options=("--tmpfs", "/var/lib/hostmend:rw,size=64k,mode=0700"))
+    host = small["full"]
+    host.sh(INSECURE)
+    before = snapshot.of(host, *UNITS)
+    done = hostmend(*remediate("-i", small.inventory(), "--only", "redis"))
+    assert done.code == 1, done.out
+    reason = done.json()["hosts"]["full"]["reason"]
+    assert "nothing was changed" in reason
+    assert "No space left on device" in reason, reason
+    assert snapshot.difference(before, snapshot.of(host, *UNITS)) == {}
+    assert host.sh("redis-cli ping").strip() == "PONG"
