@@ -55,6 +55,9 @@ class ActionModule(ActionBase):
             for name in task_vars.get("ansible_play_hosts_all", ())
         }
         hosts = {name: host for name, host in hosts.items() if host is not None}
+        for name, changes in runs.changes().items():
+            if name in hosts:
+                hosts[name]["changes"] = changes
         mended = any("before" in host for host in hosts.values())
         run = {
             "id": task_vars.get("hostmend_run") or runs.name(),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -78,6 +79,23 @@ def failed() -> list[str]:
     """Return the hosts on which a role has failed in this run of Ansible."""
     folder = pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-failed"
     return sorted(path.read_text("utf-8") for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def note_change(host: str, change: dict[str, Any]) -> None:
+    """Note what a task has changed, for the report of this run of Ansible."""
+    with open(pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-changes", "a", encoding="utf-8") as handle:
+        handle.write(json.dumps([host, change], default=str) + "\n")
+
+
+def changes() -> dict[str, list[dict[str, Any]]]:
+    """Return what was noted, by host, each change once."""
+    path = pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-changes"
+    made: dict[str, list[dict[str, Any]]] = {}
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        host, change = json.loads(line)
+        if change not in made.setdefault(host, []):
+            made[host].append(change)
+    return made
 
 
 def is_dead(holder: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: Our own tasks that a role runs for safety: what they do is not a change of the host's state.
+OWN = ("security_facts", "report", "journal", "confirm", "rollback")
 _FILES: Mapping[str, str] = {
     "copy": "written",
     "template": "written",
@@ -41,7 +43,7 @@ def of_task(data: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str
     action = str(data.get("resolved_action") or data.get("task_action") or "").rsplit(".", 1)[-1]
     given = result.get("changes")
     if isinstance(given, list):
-        return [_item(role, one) for one in given if isinstance(one, Mapping)]
+        return _with_diffs([_item(role, one) for one in given if isinstance(one, Mapping)], result)
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     made = _derive(action, arguments, result, str(data.get("task") or ""))
     diff = None if isinstance(result.get("censored"), str) else text_of_diff(result.get("diff"))
@@ -58,6 +60,22 @@ def _item(role: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if given.get(key):
             made[key] = str(given[key])
     return made
+
+
+def _with_diffs(items: list[dict[str, Any]], result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give each part of a module's diff to the item that its heading names, and what is left to the first."""
+    diffs = result.get("diff")
+    if not items or isinstance(result.get("censored"), str):
+        return items
+    for one in diffs if isinstance(diffs, list) else [diffs]:
+        text = text_of_diff(one)
+        if not text:
+            continue
+        heading = str(one.get("before_header") or one.get("after_header") or "") if isinstance(one, Mapping) else ""
+        named = [item for item in items if item["name"] and item["name"] in heading]
+        item = max(named, key=lambda item: len(item["name"])) if named else items[0]
+        item["diff"] = f"{item['diff']}\n{text}" if item.get("diff") else text
+    return items
 
 
 def _derive(action: str, args: Mapping[str, Any], result: Mapping[str, Any], task: str) -> list[dict[str, Any]]:

@@ -12,8 +12,6 @@ from hostmend import outcome
 DETECT = "security_facts"
 #: What is kept of a rollback's result.
 ROLLBACK = ("restored", "conflicts", "errors", "notes", "taken", "runs")
-#: Our own tasks that a role runs for safety: what they do is not a change of the host's state.
-OWN = ("security_facts", "report", "journal", "confirm", "rollback")
 
 
 @dataclass
@@ -122,7 +120,7 @@ class Run:
             self._detected(host, result)
         elif action(data) == "rollback" and not role_of(data):
             self._rolled_back(host, result)
-        elif result.get("changed") and role_of(data) and action(data) not in OWN and "results" not in result:
+        elif result.get("changed") and role_of(data) and action(data) not in derived.OWN and "results" not in result:
             for one in derived.of_task(data, result):
                 if one not in host.changes:
                     host.changes.append(one)

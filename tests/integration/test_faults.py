@@ -176,7 +176,8 @@ def test_a_service_that_does_not_start_with_the_new_configuration(
     host.sh("""
         printf 'rename-command CONFIG ""\\n' >> /etc/redis/redis.conf
         mkdir -p /etc/systemd/system/redis-server.service.d
-        printf '[Service]\\nNoExecPaths=\\nExecPaths=\\nExecStartPre=/bin/sh -c "! grep -q ^requirepass /etc/redis/redis.conf"\\n' \
+        printf '%s\\n' '[Service]' NoExecPaths= ExecPaths= \
+            'ExecStartPre=/bin/sh -c "! grep -q ^requirepass /etc/redis/redis.conf"' \
             > /etc/systemd/system/redis-server.service.d/refuse.conf
         systemctl daemon-reload; systemctl restart redis-server
     """)

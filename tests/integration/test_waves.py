@@ -98,6 +98,23 @@ def test_where_nobody_is_asked_only_what_disturbs_nobody_is_mended(fleet: Fleet,
     assert fleet["a"].sh("redis-cli ping").strip() == "PONG"
 
 
+def test_a_plain_playbook_in_check_mode_foretells_what_the_command_foretells(
+    fleet: Fleet, hostmend: Command, tmp_path: Path
+) -> None:
+    fleet["b"].sh("systemctl unmask rpcbind.service rpcbind.socket; systemctl enable --now rpcbind.socket")
+    inventory = fleet.inventory("foretold", hosts={"b": {}}, hostmend_classes=["services", "ports"])
+    told = hostmend("remediate", "-i", inventory, "-b", "--check", "--format", "json").json()["hosts"]["b"]
+    play = Path(__file__).resolve().parents[2] / "playbooks/remediate.yml"
+    done = fleet["b"].playbook(play, "-b", "-i", inventory, "--limit", "b", "--check", "--diff",
+                               "-e", f"hostmend_output={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    plain = json.loads((tmp_path / "out/report.json").read_text())["hosts"]["b"]
+    assert plain["changes"] == told["changes"] != []
+    assert any(one.get("diff") for one in plain["changes"])
+    mended = [one for one in plain["findings"] if one["status"] == "open" and one["fix"].get("role")]
+    assert all(one["changes"] for one in mended if one["fix"]["risk"] != "manual")
+
+
 def test_a_plain_playbook_takes_waves_too(fleet: Fleet, tmp_path: Path) -> None:
     for name in ("a", "b"):
         fleet[name].sh("systemctl unmask rpcbind.service rpcbind.socket; systemctl enable --now rpcbind.socket")

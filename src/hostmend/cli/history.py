@@ -39,6 +39,16 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
     hostmend report --format html -o report.html
     hostmend report --query "hosts.*.findings[] | [?status=='open'].[check, resource]"
     """
+    try:
+        return _report(run, format_, query, output)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if run is None or not _is_path(run):
+            raise
+        # A file that somebody has changed: its members are not those of a report.
+        raise HostmendError(f"{run} is not a whole report of hostmend: {type(error).__name__} {error}") from error
+
+
+def _report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
     search = _expression(query) if query is not None else None
     if search is not None and format_ not in (None, "json"):
         raise HostmendError("--query gives JSON: it does not go with --format " + str(format_))
@@ -58,8 +68,12 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
     return 0
 
 
+def _is_path(run: str) -> bool:
+    return "/" in run or run.endswith(".json")
+
+
 def _load(run: str | None) -> dict[str, Any]:
-    path = Path(run) if run and ("/" in run or run.endswith(".json")) else None
+    path = Path(run) if run and _is_path(run) else None
     if path is None:
         return Store().report(run)
     try:

@@ -53,6 +53,7 @@ def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) 
         score_before = score.host_score(before)
         findings = outcome.compare(before, findings)
     findings.sort(key=order)
+    _tie(findings, result.get("changes") or ())
     made: dict[str, Any] = {
         "status": status,
         "score": score.host_score(findings) if status == "ok" else None,
@@ -63,6 +64,22 @@ def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) 
         if key not in made and key != "before" and value not in (None, "", [], {}):
             made[key] = value
     return made
+
+
+def _tie(findings: Iterable[dict[str, Any]], changes: Iterable[Mapping[str, Any]]) -> None:
+    """Tell with each finding which of its host's changes (by their places) are for it: those of its role."""
+    changes = list(changes)
+    for finding in findings:
+        role = (finding.get("fix") or {}).get("role")
+        if not role or not (finding["status"] == "open" or finding.get("outcome")):
+            continue
+        mine = [
+            place
+            for place, change in enumerate(changes)
+            if change.get("role") == role and change.get("check") in (None, "", finding["check"])
+        ]
+        if mine:
+            finding["changes"] = mine
 
 
 def _score_before(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
