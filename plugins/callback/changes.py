@@ -6,10 +6,6 @@
 
 from __future__ import annotations
 
-from ansible.plugins.callback import CallbackBase
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
-
 DOCUMENTATION = r"""
 name: changes
 type: aggregate
@@ -23,6 +19,10 @@ requirements:
 author:
   - hostmend maintainers (@hostmend)
 """
+
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 
 class CallbackModule(CallbackBase):

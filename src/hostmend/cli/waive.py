@@ -45,9 +45,10 @@ def own_inventory() -> str | None:
     given = os.environ.get("ANSIBLE_INVENTORY")
     if given:
         return given.split(",")[0]
-    if not config.get("defaults", "inventory") or config.path is None:
+    own = config.get("defaults", "inventory")
+    if not own or config.path is None:
         return None
-    return str(config.path.parent / Path(str(config.get("defaults", "inventory")).split(",")[0]).expanduser())
+    return str(config.path.parent / Path(own.partition(",")[0]).expanduser())
 
 
 def this_machine(environ: Mapping[str, str] | None = None) -> Path:
