@@ -93,6 +93,8 @@ class ActionModule(ActionBase):
         for name in ("timeout", "class_timeout"):
             if arguments.get(name) is None and common.get(name) is not None:
                 arguments[name] = common[name]
+        if arguments.get("running") is None and self._given("image", catalog, task_vars):
+            arguments["running"] = False
         result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
         if not result.get("failed") and not result.get("unreachable"):
             self._join(result, catalog, common, task_vars)
@@ -167,6 +169,8 @@ class ActionModule(ActionBase):
             "hostmend": wrap_var(facts or {}),
             "hostmend_findings": findings,
             "hostmend_plan": made,
+            # Roles configure and enable where this is false, and neither start nor reload nor probe.
+            "hostmend_running": bool((result.get("system") or {}).get("running", True)),
         }
 
     def _max_risk(self, common, catalog, task_vars):

@@ -41,6 +41,12 @@ options:
     description: Root filesystem to look at. Other than V(/), nothing of it is running and nothing is executed.
     type: path
     default: /
+  running:
+    description:
+      - Whether the root filesystem is that of a running system. Left out, it is found out; a chroot is not.
+      - Say V(false) inside a container or chroot that is to become an image. Configuration and enablement are judged
+        then, commands that read are run, and processes, sockets and rulesets, which are the builder's, are left alone.
+    type: bool
 attributes:
   check_mode:
     description: It does the same in check mode, as it changes nothing.
@@ -207,6 +213,7 @@ def main():
             "timeout": {"type": "float", "default": 30},
             "class_timeout": {"type": "float", "default": 10},
             "root": {"type": "path", "default": "/"},
+            "running": {"type": "bool"},
         },
         supports_check_mode=True,
     )
@@ -223,7 +230,7 @@ def main():
         policies = engine.merge(given["policy"], DETECTORS)
     except engine.PolicyError as error:
         module.fail_json(msg=str(error))
-    host = Host(root)
+    host = Host(root, running=given["running"])
     facts, findings, classes = engine.run(host, dict((name, DETECTORS[name]) for name in chosen), policies,
                                           given["timeout"], given["class_timeout"])
     findings = engine.plain(findings)

@@ -29,12 +29,16 @@ OUTPUT_LIMIT = 8 * 1024 * 1024
 class Host:
     """The host that is audited: files below ``root``, commands, and readings kept once made.
 
-    ``root`` other than ``/`` means a root filesystem that is not running: there are no
-    processes, listeners or live rulesets then, and commands are not run.
+    A root filesystem that is not running (``running`` false: a chroot, the inside of an image build, or a ``root``
+    other than ``/``) has no processes, listeners or live rulesets of its own: what can be seen of such belongs to the
+    machine that builds it. Commands run only where ``root`` is ``/``, as that is where they would look.
+
+    :param running: None means that it is found out.
     """
 
-    def __init__(self, root="/", clock=time.monotonic):
+    def __init__(self, root="/", clock=time.monotonic, running=None):
         self.root = root
+        self._running = running
         self.clock = clock
         self._kept = {}
         self._locks = {}
@@ -42,7 +46,16 @@ class Host:
 
     @property
     def live(self):
-        """True where the host is running: processes, sockets and commands can be asked."""
+        """True where the host is running: processes, sockets, services and rulesets can be asked."""
+        if self.root != "/":
+            return False
+        if self._running is None:
+            self._running = not system.is_chroot()
+        return self._running
+
+    @property
+    def executes(self):
+        """True where commands can be run, also where nothing else of the host is running (a chroot)."""
         return self.root == "/"
 
     def path(self, name):
@@ -92,7 +105,7 @@ class Host:
 
     def run(self, argv, seconds=COMMAND_SECONDS, stdin=b"", env=None, limit=OUTPUT_LIMIT):
         """Run a command that only reads; never through a shell. Failure is in the result, not raised."""
-        if not self.live:
+        if not self.executes:
             return CommandResult(tuple(argv), None, "", "", "not run: this root filesystem is not running")
         return command.run(argv, seconds, stdin, env, limit)
 

@@ -58,7 +58,7 @@ def read_packages(host):
     text = host.read(STATUS, STATUS_LIMIT)
     if text:
         return Reading(tuple(parse_dpkg_status(text)))
-    if host.live:
+    if host.executes:
         result = host.run(["rpm", "-qa", "--qf", QUERY], seconds=10)
         if result.ok:
             return Reading(tuple(parse_rpm_query(result.out)))

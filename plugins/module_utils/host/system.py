@@ -93,7 +93,7 @@ def read_system(host):
         version_id=release.get("VERSION_ID", ""), codename=release.get("VERSION_CODENAME", ""),
         pretty_name=release.get("PRETTY_NAME", ""), kernel=platform.release() if host.live else "",
         arch=platform.machine() if host.live else "", init=init_of(host) if host.live else "none",
-        container=container_of(host) if host.live else None, chroot=is_chroot() if host.live else True,
+        container=container_of(host) if host.live else None, chroot=is_chroot() if host.executes else True,
         running=host.live, root=os.geteuid() == 0, capabilities=parse_capabilities(status),
         python=platform.python_version(),
         boot_id=(host.read("/proc/sys/kernel/random/boot_id", 64) or "").strip() if host.live else "",

@@ -160,3 +160,10 @@ def test_hostile_text_ends_in_rows_or_none(hostile: str) -> None:
     assert isinstance(system.parse_os_release(hostile), dict)
     assert isinstance(system.parse_capabilities(hostile), frozenset)
     assert isinstance(units.parse_unit_files(hostile), dict)
+
+
+def test_a_root_that_is_not_running_shows_nothing_of_the_machine_that_builds_it():
+    host = Host(running=False)
+    assert not host.live and host.executes and not host.system().running
+    assert host.processes().items == () and host.listeners().items == () and host.established() == []
+    assert host.run(["true"]).ok
