@@ -140,6 +140,13 @@ def evidence_of(one):
             "observed": {"peers": one["peers"]}}
 
 
+def affected(one):
+    """Return whom closing a port would disturb: who is connected, and the containers behind it."""
+    behind = sorted(set("the container %s is behind it" % way["container"] for way in one["ways"] if way.get("container"))
+                    | set("what runs at %s is behind it" % way["to"] for way in one["ways"] if way.get("to")))
+    return ["%s is connected" % peer for peer in one["peers"]] + behind
+
+
 def check(facts, policy):
     """Return the findings."""
     if not facts["live"]:
@@ -188,7 +195,7 @@ def _exposure(one, known, facts, policy):
         risk = "disruptive"
     return found("ports.exposed", name_of(one), severity=severity, risk=risk,
                  reason="%s can be reached from other hosts" % what,
-                 affects=["%s is connected" % peer for peer in one["peers"]], **evidence)
+                 affects=affected(one), **evidence)
 
 
 def _undeclared(facts, policy, reached):
@@ -200,7 +207,7 @@ def _undeclared(facts, policy, reached):
         if not any(low <= one["port"] <= high and proto == one["proto"] for low, high, proto in declared):
             made.append(found("ports.undeclared", name_of(one), reason="nobody declared this port",
                               risk="disruptive" if one["peers"] else None,
-                              affects=["%s is connected" % peer for peer in one["peers"]], **evidence_of(one)))
+                              affects=affected(one), **evidence_of(one)))
     return made or [passed("ports.undeclared", "all ports", effective={"reached": len(reached)})]
 
 

@@ -386,6 +386,12 @@ def _no_auth(one, policy):
     return passed(check_id, one["name"], reason="no other host is answered without a password", **evidence)
 
 
+def _rebinds(version):
+    """Tell whether a server of this version takes other addresses while it runs (Redis 6.2)."""
+    parts = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return parts >= [6, 2]
+
+
 def _exposed(one, policy):
     check_id, evidence = "redis.exposed", context(one)
     outside = [where for where in one["listeners"] if not where.startswith(("127.", "::1:", "/", "@"))]
@@ -401,7 +407,8 @@ def _exposed(one, policy):
     if one["replicas"] or one["master"] and not one["master"].startswith(("127.", "localhost", "::1")):
         outer = [text for text in one["replicas"] if "ip=127." not in text and "ip=::1" not in text]
         risk = "manual" if outer or not one["replicas"] else risk
-    return found(check_id, one["name"], risk=risk, affects=affected(one),
+    restarted = ["%s is restarted" % one["unit"]] if one["unit"] and not _rebinds(one["version"]) else []
+    return found(check_id, one["name"], risk=risk, affects=affected(one) + restarted,
                  reason="it listens on %s" % ", ".join(wide), **evidence)
 
 
