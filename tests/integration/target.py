@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import resource
 import shutil
 import subprocess
+import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "molecule" / "images"))
+import engine  # noqa: E402
+from engine import podman  # noqa: E402
+
 SUITE = os.environ.get("HOSTMEND_TEST_SUITE", "bookworm")
 IMAGE = os.environ.get("HOSTMEND_TEST_IMAGE", f"localhost/hostmend-lab:{SUITE}")
 NETWORK = "hm-journal"
 SUBNETS = ("10.213.77.0/24", "fd13:77::/64")
-# systemd 257 on cgroup v1 wants to be told.
-LEGACY_CGROUPS = "SYSTEMD_PROC_CMDLINE=systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+LABEL = "hostmend.scenario"
 
 
-def podman(*arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run podman within the limits that this machine gives."""
-    settings = ROOT / ".cache" / "test-containers.conf"
-    settings.parent.mkdir(exist_ok=True)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    runtime = "" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else '[engine]\nruntime = "runc"\n'
-    settings.write_text(f'[containers]\ndefault_ulimits = ["nofile={hard}:{hard}", "nproc=30000:30000"]\n{runtime}')
-    return subprocess.run(["podman", *arguments], input=stdin, capture_output=True, text=True, check=check,
-                          env=dict(os.environ, CONTAINERS_CONF=str(settings)))
+@contextmanager
+def alone() -> Iterator[None]:
+    """Tests run side by side; one at a time makes or removes the network they share."""
+    engine.SETTINGS.parent.mkdir(exist_ok=True)
+    with (engine.SETTINGS.parent / "network.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def missing() -> str:
@@ -50,10 +54,12 @@ class Target:
         self.key = folder / "key"
 
     def __enter__(self) -> Target:
-        if podman("network", "exists", NETWORK, check=False).returncode:
-            podman("network", "create", "--ipv6", *(f"--subnet={subnet}" for subnet in SUBNETS), NETWORK)
-        podman("run", "-d", "--name", self.name, "--hostname", self.name, "--systemd=always", "--cap-add", "NET_ADMIN",
-               "--network", NETWORK, "-e", LEGACY_CGROUPS, *self.options, IMAGE, "/sbin/init")
+        with alone():
+            if podman("network", "exists", NETWORK, check=False).returncode:
+                podman("network", "create", "--ipv6", *(f"--subnet={subnet}" for subnet in SUBNETS), NETWORK)
+            podman("create", "--name", self.name, "--hostname", self.name, "--label", f"{LABEL}=integration", "--network",
+                   NETWORK, *engine.boot_options(), *self.options, IMAGE, "/sbin/init")
+        podman("start", self.name)
         try:
             self.wait_for_boot()
             self._let_in()
@@ -64,6 +70,8 @@ class Target:
 
     def __exit__(self, *_trouble: object) -> None:
         podman("rm", "-f", "-t", "0", self.name, check=False)
+        with alone():
+            podman("network", "rm", NETWORK, check=False)  # refused while others are on it
 
     def wait_for_boot(self) -> None:
         for _attempt in range(60):

@@ -254,18 +254,18 @@ def _stanza_of(facts, path):
 
 
 def _judge_coverage(facts, policy):
-    made = [found(UNCOVERED, one["path"], risk="manual", reason="the container's log has no bound: set max-size in its "
-                  "log options, or for all in daemon.json", observed={"mebibytes": one["mebibytes"]})
-            for one in facts["json_logs"]]
+    large = [(one, "it is large, grows, and logrotate leaves it alone") for one in _current(facts, policy)]
+    large += [(one, "the container's log has no bound, and nothing rotates it; containers made from now on are bounded by "
+                    "max-size in the log options of daemon.json") for one in facts["json_logs"]]
     if facts["debug"]:
-        return made or [unknown(UNCOVERED, "/var/log", facts["debug"])]
+        return [unknown(UNCOVERED, "/var/log", facts["debug"])]
     patterns = [glob for one in facts["rotations"] for glob in one["patterns"]]
-    for one in _current(facts, policy):
+    made = []
+    for one, reason in large:
         if any(fnmatch.fnmatchcase(one["path"], glob) for glob in patterns):
             made.append(passed(UNCOVERED, one["path"], reason="logrotate rotates it"))
         else:
-            made.append(found(UNCOVERED, one["path"], reason="it is large, grows, and logrotate leaves it alone",
-                              observed={"mebibytes": one["mebibytes"]}))
+            made.append(found(UNCOVERED, one["path"], reason=reason, observed={"mebibytes": one["mebibytes"]}))
     gap = next((gap for gap in facts["gaps"] if "/var/log" in gap), "")
     if gap and not any(one["status"] == "open" for one in made):
         made.append(unknown(UNCOVERED, "/var/log", gap))

@@ -233,12 +233,16 @@ def test_large_logs_are_covered_or_not(root):
     assert ignored == {"/var/log/app/a.log": "passed"}
 
 
-def test_a_containers_log_without_a_bound_is_for_a_person(root):
+def test_a_containers_log_without_a_bound_is_rotated(root):
     for name, config in (("a" * 8, "{}"), ("b" * 8, '{"LogConfig":{"Config":{"max-size":"9m"}}}')):
         large(root, f"var/lib/docker/containers/{name}/{name}-json.log")
         put(root, f"var/lib/docker/containers/{name}/hostconfig.json", config)
     found = [one for one in judged(FakeHost(root)).values() if one["check"] == "logrotate.uncovered"]
-    assert [(one["status"], one["risk"], "a" * 8 in one["resource"]) for one in found] == [("open", "manual", True)]
+    path = f"/var/lib/docker/containers/{'a' * 8}/{'a' * 8}-json.log"
+    assert [(one["status"], one["resource"], "risk" in one) for one in found] == [("open", path, False)]
+    says = text("debug_bookworm.txt").replace("/var/log/dpkg.log", path)
+    covered = [one for one in judged(FakeHost(root, says)).values() if one["check"] == "logrotate.uncovered"]
+    assert [(one["status"], one["resource"]) for one in covered] == [("passed", path)]
 
 
 def test_retention_counts_days_and_looks_at_the_disk(root, monkeypatch):
