@@ -394,3 +394,14 @@ def test_the_words_are_the_same_on_the_target_and_in_the_schema():
     assert tuple(definitions["risk"]["enum"]) == words.RISKS
     assert tuple(definitions["finding"]["properties"]["outcome"]["enum"]) == words.OUTCOMES
     assert set(words.GRADES) == {*words.SEVERITIES, *words.LEVELS}
+
+
+def test_each_finding_has_the_changes_that_are_for_it():
+    found = [
+        {"check": "ports.exposed", "status": "open", "resource": f"{port}/tcp (x)", "fix": {"role": "ports"}}
+        for port in (80, 6380)
+    ]
+    names = ("80/tcp", "6380/tcp", "/etc/hostmend/firewall.nft")
+    changes = [{"role": "ports", "kind": "rule", "name": name, "action": "close"} for name in names]
+    model._tie(found, [*changes, {"role": "redis", "kind": "file", "name": "80/tcp", "action": "modify"}])
+    assert [one["changes"] for one in found] == [[0, 2], [1, 2]]

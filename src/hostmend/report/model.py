@@ -67,19 +67,40 @@ def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) 
 
 
 def _tie(findings: Iterable[dict[str, Any]], changes: Iterable[Mapping[str, Any]]) -> None:
-    """Tell with each finding which of its host's changes (by their places) are for it: those of its role."""
+    """Tell with each finding which of its host's changes (by their places) are for it.
+
+    They are those of its role, less what bears the name of another finding's resource and not of its own.
+    """
     changes = list(changes)
-    for finding in findings:
+    about = [one for one in findings if one["status"] == "open" or one.get("outcome")] if changes else []
+    by_role: dict[str, list[dict[str, Any]]] = {}
+    for finding in about:
         role = (finding.get("fix") or {}).get("role")
-        if not role or not (finding["status"] == "open" or finding.get("outcome")):
-            continue
-        mine = [
-            place
-            for place, change in enumerate(changes)
-            if change.get("role") == role and change.get("check") in (None, "", finding["check"])
-        ]
-        if mine:
-            finding["changes"] = mine
+        if role:
+            by_role.setdefault(role, []).append(finding)
+    for role, mine in by_role.items():
+        places: dict[int, list[int]] = {id(finding): [] for finding in mine}
+        for place, change in enumerate(changes):
+            if change.get("role") != role:
+                continue
+            checked = [one for one in mine if change.get("check") in (None, "", one["check"])]
+            named = [one for one in checked if _names(str(change.get("name") or ""), str(one.get("resource") or ""))]
+            for one in named or checked:
+                places[id(one)].append(place)
+        for finding in mine:
+            if places[id(finding)]:
+                finding["changes"] = places[id(finding)]
+
+
+def _names(name: str, resource: str) -> bool:
+    """Tell whether a resource's text has a name in it, and not as a part of another name."""
+    at = resource.find(name) if name else -1
+    while at >= 0:
+        before, after = resource[at - 1 : at] if at else "", resource[at + len(name) : at + len(name) + 1]
+        if not (before.isalnum() or before in ("-", ".", "_", "/") or after.isalnum() or after in ("-", "_")):
+            return True
+        at = resource.find(name, at + 1)
+    return False
 
 
 def _score_before(hosts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
