@@ -224,6 +224,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import kinds
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import orphans
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
@@ -279,6 +280,8 @@ def start(journal, asked, about, result):
     """Keep the state before a change."""
     run = journal.run(asked["run"])
     hold(journal, asked, about)
+    if asked["unfinished"] == "rollback" and journal.unfinished(but=run.name):
+        orphans.wait(asked["wait"])
     with journal.locked(asked["wait"]):
         for other in journal.unfinished(but=run.name):
             if asked["unfinished"] == "fail":

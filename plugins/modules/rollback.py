@@ -119,6 +119,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import guard
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import orphans
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
@@ -177,6 +178,8 @@ def main():
         module.exit_json(changed=False, runs=listed(journal))
     result = {"changed": False, "restored": [], "conflicts": [], "errors": [], "notes": [], "diff": [], "taken": []}
     try:
+        if asked["failed"] is None and not module.check_mode and any(run.state == store.OPEN for run in chosen(journal, asked)):
+            result["notes"] += filter(None, [orphans.wait(asked["wait"])])
         with journal.locked(asked["wait"]):
             for run in chosen(journal, asked):
                 done = undo.rollback(run, asked["roles"], asked["force"], module.check_mode)

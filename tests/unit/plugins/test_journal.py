@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files, guard, kinds, program, store, undo
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files, guard, kinds, orphans, program, store, undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -408,3 +408,24 @@ def test_three_states_compared(before: dict[str, int], after: dict[str, int], no
             assert key in restore
         else:
             assert key in conflict
+
+
+@pytest.mark.parametrize(
+    "script", ["echo BECOME-SUCCESS-abc; sleep {}; true", "true '/usr/bin/python3 && sleep 0'; sleep {}; true"]
+)
+def test_a_task_that_outlives_its_controller_is_waited_for(script: str) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", script.format(30)], stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            deadline = time.monotonic() + 10
+            while process.pid not in orphans.find():
+                assert time.monotonic() < deadline
+            assert str(process.pid) in orphans.wait(0.1)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.pid not in orphans.find()
+
+
+def test_what_works_on_another_host_is_not_waited_for() -> None:
+    with subprocess.Popen(["ssh", "-V", "BECOME-SUCCESS-abc"], stderr=subprocess.DEVNULL) as process:
+        assert process.pid not in orphans.find()
+    assert os.getpid() not in orphans.find()
