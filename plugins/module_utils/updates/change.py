@@ -19,12 +19,13 @@ import time
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.packages import KEPT
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.packages import kept
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import apt
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import apt_host
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_host
 
-KEPT = "/var/lib/hostmend/packages"
 MEBIBYTE = 1024 * 1024
 KERNELS = re.compile(r"^(?:linux-image-|kernel(?:-core|-default|-uek)?$|kernel-rt)")
 # needrestart and its like are to leave the restarts to whoever has asked which ones may be made.
@@ -295,14 +296,6 @@ class Dnf:
 def unmerged(path):
     """Return a path as it is where /lib is no link to /usr/lib, so that both forms are equal."""
     return re.sub(r"^/usr(?=/(?:lib|bin|sbin))", "", path)
-
-
-def kept(name, version, folder=KEPT):
-    """Return the path of the package that was kept of a version, or None."""
-    bare, unused, arch = name.partition(":")
-    found = sorted(glob.glob(os.path.join(folder, "%s_%s_%s.deb" % (
-        glob.escape(bare), glob.escape(version.replace(":", "%3a")), glob.escape(arch) if arch else "*"))))
-    return found[0] if found else None
 
 
 def prune(limit, needed, folder=KEPT):
