@@ -163,6 +163,8 @@ def _blind(facts, policy):
     """Return (resource, reason) of what hides pending updates."""
     if facts["failure"]:
         return [(INSTALLED, facts["failure"])]
+    if not facts["packages"]:
+        return [(INSTALLED, (facts["gaps"] or ["the package database names no package"])[0])]
     reasons = []
     age = facts["index"]["age_days"]
     if age is not None and age > float(policy["index_days"]):
@@ -213,7 +215,7 @@ def _index(facts, policy):
             made.append(found(INDEX, name, persistent=where, **refresh, reason="its index has run out: the archive "
                               "has a newer one that was never fetched, or is no longer kept up"))
     for one in facts.get("repositories", ()):
-        if one["unsigned"]:
+        if one["unsigned"] and not one["local"]:
             made.append(found(INDEX, "repository %s" % one["id"], risk="manual", persistent={"file": one["file"]},
                               reason="the signatures of its packages are not checked (gpgcheck)"))
     if facts["manager"] == "apt" and facts["sources"] and not any(map(_for_security, facts["sources"])) and _no_security(facts):

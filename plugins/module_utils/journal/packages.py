@@ -21,7 +21,7 @@ SIDE_BY_SIDE = re.compile(r"^kernel(?:-|\.|$)")
 
 def read(subject, keep=None):
     """Return every package of the host: what a role installs brings others with it."""
-    if commands.which("dpkg-query"):
+    if commands.which("dpkg-query") and os.path.exists("/var/lib/dpkg/status"):
         out = commands.must(["dpkg-query", "-W", "-f", "${binary:Package}\t${Version}\t${db:Status-Abbrev}\n"])
         return {"manager": "dpkg", "packages": {
             name: [version, status.strip()] for name, version, status in

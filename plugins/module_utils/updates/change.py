@@ -267,8 +267,9 @@ class Dnf:
 
     def install(self, names, new, plan):
         """Install exactly what was planned."""
-        for verb, chosen in (("upgrade", [one for one in plan if not one["new"] or names and not new]),
-                             ("install", [one for one in plan if one["new"] and new])):
+        # What these bring along with them is dnf's to find again.
+        for verb, chosen in (("upgrade", [one for one in plan if not one["new"]]),
+                             ("install", [one for one in plan if one["new"] and one["name"] in new])):
             words = ["%s-%s.%s" % (one["name"], one["candidate"], one["arch"]) for one in chosen]
             if not words:
                 continue

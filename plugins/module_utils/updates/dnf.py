@@ -83,10 +83,11 @@ def parse_transaction(text):
     return wanted, removed
 
 
-def parse_repositories(texts):
-    """Return the enabled repositories of ``{path: text}``: {"id", "file", "unsigned", "excludes"}; faulty files as failures.
+def parse_repositories(texts, gpgcheck=None):
+    """Return the enabled repositories of ``{path: text}``: {"id", "file", "unsigned", "local", "excludes"}.
 
-    :returns: (repositories, failures)
+    :param gpgcheck: what the main configuration says; dnf itself does not check where nobody says anything.
+    :returns: (repositories, failures: what is wrong with files that cannot be read)
     """
     made, failures = [], []
     for path, text in sorted(texts.items()):
@@ -99,7 +100,9 @@ def parse_repositories(texts):
         for section in parser.sections():
             if section == "main" or _off(parser.get(section, "enabled", fallback="1")):
                 continue
-            made.append({"id": section, "file": path, "unsigned": _off(parser.get(section, "gpgcheck", fallback="1")),
+            checked = parser.get(section, "gpgcheck", fallback="1" if gpgcheck else "0")
+            made.append({"id": section, "file": path, "unsigned": _off(checked),
+                         "local": parser.get(section, "baseurl", fallback="").strip().startswith("file:"),
                          "excludes": excludes(parser, section)})
     return made, failures
 

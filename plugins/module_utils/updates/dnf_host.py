@@ -10,6 +10,7 @@ import fnmatch
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
 
@@ -37,7 +38,7 @@ def read(host, policy):
         for name in host.list(folder):
             if name.endswith(".repo"):
                 texts["%s/%s" % (folder, name)] = host.read("%s/%s" % (folder, name)) or ""
-    repositories, faults = dnf.parse_repositories(texts)
+    repositories, faults = dnf.parse_repositories(texts, main["gpgcheck"])
     facts = {"manager": tool, "failure": "; ".join(faults), "faulty": bool(faults), "pending": [], "removals": [],
              "phased": [], "config": {}, "sources": [], "interrupted": [], "repositories": repositories}
     for one in repositories:
@@ -81,17 +82,15 @@ def _ask(host, tool, main, facts):
         "dnf": ["--setopt=logfilelevel=0", "--disableexcludes=all", "--disableplugin=versionlock"],
         "yum": ["--disableexcludes=all", "--disableplugin=versionlock"]}[tool]
     verb = ["advisory", "list"] if tool == "dnf5" else ["updateinfo", "list"]
-    told = host.run(command + verb + ["--security"] if tool != "yum" else command + verb + ["security"], seconds=SECONDS)
+    which = (["security"], ["cves"]) if tool == "yum" else (["--security"], ["--security", "--with-cve"])
+    # Most of the time goes into the start of each, so they start together.
+    with ThreadPoolExecutor(2) as pool:
+        told, more = pool.map(lambda words: host.run(command + verb + words, seconds=SECONDS), which)
     if not told.ok:
         lines = (told.err.strip() or told.out.strip()).splitlines()
         facts["failure"] = told.failure or (lines[-1] if lines else "%s failed" % tool)
         return
-    advisories = dnf.parse_advisories(told.out)
-    cves = []
-    if advisories:
-        with_cves = ["list", "--security", "--with-cve"] if tool != "yum" else ["list", "cves"]
-        more = host.run(command + verb[:1] + with_cves, seconds=SECONDS)
-        cves = dnf.parse_advisories(more.out) if more.ok else []
+    advisories, cves = dnf.parse_advisories(told.out), dnf.parse_advisories(more.out) if more.ok else []
     locked = [name for path in LOCKS for name in dnf.parse_versionlock(host.read(path) or "")]
     excluded = main["excludes"] + [word for one in facts["repositories"] for word in one["excludes"]]
     installed = {}
