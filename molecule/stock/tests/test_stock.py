@@ -13,7 +13,7 @@ ENDED = {"hm-stock-bullseye": datetime.date(2026, 8, 31)}
 def test_nothing_is_found(name):
     found = lab.audit(name, "all")
     assert len({one["class"] for one in found}) >= 1
-    today = datetime.datetime.now(datetime.timezone.utc).date()
+    today = datetime.datetime.now(datetime.UTC).date()
     true = ["updates.eol_release"] if today > ENDED.get(name, today) else []
     assert [one["check"] for one in found if one["status"] == "open"] == true
 

@@ -185,8 +185,9 @@ def _no_security(facts):
 
 
 def _for_security(source):
-    return (source["suite"].rstrip("/").endswith(("-security", "/updates")) or "ecurity" in source.get("label", "")
-            or source.get("suite", "").endswith("-security") or source.get("label", "").startswith("UbuntuESM"))
+    release = source["release"]
+    return (source["suite"].rstrip("/").endswith(("-security", "/updates")) or release.get("suite", "").endswith("-security")
+            or "ecurity" in release.get("label", "") or release.get("label", "").startswith("UbuntuESM"))
 
 
 def _index(facts, policy):
@@ -211,7 +212,7 @@ def _index(facts, policy):
         elif one["index"] is False:
             made.append(found(INDEX, name, risk="manual", persistent=where, reason="no index of it is here: it cannot be "
                               "reached, is not signed by a known key, or was never fetched"))
-        elif one.get("valid_until") and one["valid_until"] < _seconds(facts["today"]):
+        elif (one["release"].get("valid_until") or float("inf")) < _seconds(facts["today"]):
             made.append(found(INDEX, name, persistent=where, **refresh, reason="its index has run out: the archive "
                               "has a newer one that was never fetched, or is no longer kept up"))
     for one in facts.get("repositories", ()):

@@ -29,8 +29,8 @@ def read(host, policy):
     facts = {"manager": "apt", "failure": "", "pending": [], "removals": [], "phased": [], "config": {},
              "sources": read_sources(host), "interrupted": interrupted(host)}
     facts["index"] = read_index(host, facts["sources"])
-    config = host.run(["apt-config", "dump"], seconds=3)
-    facts["config"] = apt.parse_config(config.out) if config.ok else _offline_config(host)
+    config = host.run(["apt-config", "dump"], seconds=3) if host.executes else None
+    facts["config"] = apt.parse_config(config.out) if config is not None and config.ok else _offline_config(host)
     if not facts["index"]["present"]:
         # A list of sources that cannot be read leads to no index either, and apt tells which line it is.
         said = host.run(apt.SIMULATE + ("dist-upgrade",), seconds=SECONDS) if host.executes else None
@@ -139,7 +139,7 @@ def read_index(host, sources):
         file = next((start + kind for kind in ("InRelease", "Release") if start and start + kind in names), None)
         one["index"] = None if start is None else file is not None
         one["signed"] = file is None or file.endswith("InRelease") or start + "Release.gpg" in names
-        one.update(apt.parse_release(host.read("%s/%s" % (LISTS, file), RELEASE_LIMIT) or "") if file else {})
+        one["release"] = apt.parse_release(host.read("%s/%s" % (LISTS, file), RELEASE_LIMIT) or "") if file else {}
     moments = [_changed(host, path) for path in STAMPS]
     moments = [moment for moment in moments if moment is not None]
     present = any(name.endswith("Release") for name in names)
