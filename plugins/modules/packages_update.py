@@ -172,8 +172,10 @@ ACTIVE_SECONDS = 15
 
 def refreshed(manager, asked, check_mode, folder, result):
     """Fetch the index where it is old; returns whether it was."""
+    if not asked["refresh"]:
+        return False
     age = manager.age()
-    if not asked["refresh"] or (age is not None and age <= asked["index_days"]):
+    if age is not None and age <= asked["index_days"]:
         return False
     began = time.monotonic()
     manager.refresh(check_mode, folder)

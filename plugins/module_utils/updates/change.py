@@ -209,7 +209,7 @@ class Dnf:
 
     def age(self):
         """Return the age of the oldest metadata in days, None where there is none."""
-        return dnf_host.read(Host(), {"security_origins": []})["index"]["age_days"]
+        return dnf_host.age_of(dnf_host.read_repositories(self.host, self.tool)[0])
 
     def refresh(self, check_mode, folder):
         """Fetch the metadata; in check mode into a folder that goes away afterwards."""

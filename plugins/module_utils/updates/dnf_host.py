@@ -29,9 +29,11 @@ def tool_of(host):
     return next((name for name, path in TOOLS if host.exists(path)), None)
 
 
-def read(host, policy):
-    """Return what is pending with its advisories, and of which repositories that can be told."""
-    tool = tool_of(host)
+def read_repositories(host, tool):
+    """Return the enabled repositories with what is known of their metadata, and what is wrong with their files.
+
+    :returns: (repositories, failures, the main configuration)
+    """
     main = dnf.parse_main(next((text for text in map(host.read, CONFIGS) if text is not None), ""))
     texts = {}
     for folder in FOLDERS:
@@ -39,17 +41,29 @@ def read(host, policy):
             if name.endswith(".repo"):
                 texts["%s/%s" % (folder, name)] = host.read("%s/%s" % (folder, name)) or ""
     repositories, faults = dnf.parse_repositories(texts, main["gpgcheck"])
-    facts = {"manager": tool, "failure": "; ".join(faults), "faulty": bool(faults), "pending": [], "removals": [],
-             "phased": [], "config": {}, "sources": [], "interrupted": [], "repositories": repositories}
     for one in repositories:
         one.update(_metadata(host, tool, one["id"]))
-    ages = [one["age_days"] for one in repositories if one["age_days"] is not None]
-    facts["index"] = {"present": bool(ages), "age_days": max(ages) if ages else None}
+    return repositories, faults, main
+
+
+def age_of(repositories):
+    """Return the age in days of the oldest metadata, None where there is none."""
+    return max((one["age_days"] for one in repositories if one["age_days"] is not None), default=None)
+
+
+def read(host, policy):
+    """Return what is pending with its advisories, and of which repositories that can be told."""
+    tool = tool_of(host)
+    repositories, faults, main = read_repositories(host, tool)
+    facts = {"manager": tool, "failure": "; ".join(faults), "faulty": bool(faults), "pending": [], "removals": [],
+             "phased": [], "config": {}, "sources": [], "interrupted": [], "repositories": repositories}
+    age = age_of(repositories)
+    facts["index"] = {"present": age is not None, "age_days": age}
     if facts["failure"]:
         return facts
     if not host.executes:
         facts["failure"] = "%s cannot be asked in a root filesystem that is not running" % tool
-    elif not ages:
+    elif age is None:
         facts["failure"] = NO_INDEX
     else:
         _ask(host, tool, main, facts)
