@@ -178,6 +178,7 @@ def refreshed(manager, asked, check_mode, folder, result):
     if age is not None and age <= asked["index_days"]:
         return False
     began = time.monotonic()
+    result["changed"] = not check_mode
     manager.refresh(check_mode, folder)
     result["refresh_seconds"] = round(time.monotonic() - began, 1)
     result["changes"].append({"kind": "index", "name": "package index", "action": "refreshed",
@@ -254,6 +255,7 @@ def update(module, asked, manager, folder, result):
     result["changes"] += [{"kind": "package", "name": name, "action": "configured", "check": "updates.security_pending"}
                           for name in half_done]
     if half_done and not module.check_mode:
+        result["changed"] = True
         manager.finish()
     there = manager.installed()
     new = [name for name in asked["install"] if name not in there]
@@ -273,12 +275,15 @@ def update(module, asked, manager, folder, result):
     failed = failed_units() if units or plan and asked["running"] else set()
     if plan:
         result["not_kept"] = manager.keep(plan)
+        manager.fetch(names, new)
+        result["changed"] = True
         manager.install(names, new, plan)
         now = manager.installed()
         missing = [one["name"] for one in plan if now.get(one["name"]) != one["candidate"]]
         if missing:
             raise Trouble("not in the version that was wanted: %s" % ", ".join(missing))
     if asked["running"]:
+        result["changed"] = result["changed"] or bool(units)
         restart(units, failed)
 
 
@@ -286,19 +291,18 @@ def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
-    result = {"changes": [], "not_kept": [], "kernel": False}
+    result = {"changed": False, "changes": [], "not_kept": [], "kernel": False}
     if os.geteuid() != 0 and not module.check_mode:
-        module.fail_json(msg="packages are root's to install: run the task with become", changed=False, **result)
+        module.fail_json(msg="packages are root's to install: run the task with become", **result)
     try:
         manager = change.manager_of(asked)
         with change.scratch(module.tmpdir) as folder:
             update(module, asked, manager, folder, result)
     except (Trouble, JournalError) as trouble:
-        module.fail_json(msg=str(trouble), changed=bool(result["changes"]), **result)
+        module.fail_json(msg=str(trouble), **result)
     except OSError as error:
-        module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), changed=bool(result["changes"]),
-                         **result)
-    module.exit_json(changed=bool(result["changes"]), **result)
+        module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)
+    module.exit_json(**dict(result, changed=bool(result["changes"])))
 
 
 if __name__ == "__main__":

@@ -155,16 +155,18 @@ class Apt:
         prune(self.asked["keep_mebibytes"] * MEBIBYTE, [kept(one["name"], one["installed"]) for one in plan if one["installed"]])
         return missing
 
-    def install(self, names, new, plan):
-        """Fetch all of it first, so that a network that fails changes nothing; then install."""
-        base, patience = ["apt-get", "-q", "-y"], self.asked["lock_seconds"]
-        words = self._install(names, new)
-        status, out, err = patient(base + ["-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30",
-                                           "--download-only"] + words, patience, INSTALL_SECONDS)
+    def fetch(self, names, new):
+        """Fetch all of it before anything changes."""
+        status, out, err = patient(["apt-get", "-q", "-y", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30",
+                                    "--download-only"] + self._install(names, new), self.asked["lock_seconds"], INSTALL_SECONDS)
         if status:
             raise Trouble("nothing was installed: %s" % last_words(out, err))
+
+    def install(self, names, new, plan):
+        """Install what was fetched."""
         automatic = set(commands.must(["apt-mark", "showauto"]).split())
-        status, out, err = patient(base + ["--no-download"] + words, patience, INSTALL_SECONDS)
+        status, out, err = patient(["apt-get", "-q", "-y", "--no-download"] + self._install(names, new),
+                                   self.asked["lock_seconds"], INSTALL_SECONDS)
         # Named on the command line a package counts as wanted for itself, which it was not before.
         again = [one["name"] for one in plan if one["name"] in automatic and one["installed"]]
         if again:
@@ -264,6 +266,9 @@ class Dnf:
     def keep(self, plan):
         """Keep nothing: the old version comes from its repository (dnf downgrade). Returns nothing."""
         return []
+
+    def fetch(self, names, new):
+        """Do nothing: dnf itself fetches all before it begins."""
 
     def install(self, names, new, plan):
         """Install exactly what was planned."""

@@ -65,7 +65,7 @@ def run(manager: change.Apt, check_mode: bool, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(packages_update, "units_to_restart", lambda *_all: [])
     monkeypatch.setattr(packages_update, "failed_units", set)
     monkeypatch.setattr(packages_update, "restart", lambda *_all: None)
-    result: dict[str, Any] = {"changes": []}
+    result: dict[str, Any] = {"changed": False, "changes": []}
     packages_update.update(SimpleNamespace(check_mode=check_mode), {**ASKED, **asked}, manager, "/nonexistent", result)
     return result
 
