@@ -19,9 +19,13 @@ SOURCES = "/etc/apt/sources.list"
 PARTS = "/etc/apt/sources.list.d"
 PREFERENCES = ("/etc/apt/preferences", "/etc/apt/preferences.d")
 RELEASE_LIMIT = 16384
-SECONDS = 8
 MOST_NAMES = 400
 NO_INDEX = "there is no package index here: it was never fetched, or was removed"
+
+
+def seconds_of(policy):
+    """Return how long one command of the package manager may take: most of what the class has."""
+    return max(2.0, float(policy.get("common", {}).get("class_timeout", 10)) - 2.0)
 
 
 def read(host, policy):
@@ -33,7 +37,7 @@ def read(host, policy):
     facts["config"] = apt.parse_config(config.out) if config is not None and config.ok else _offline_config(host)
     if not facts["index"]["present"]:
         # A list of sources that cannot be read leads to no index either, and apt tells which line it is.
-        said = host.run(apt.SIMULATE + ("dist-upgrade",), seconds=SECONDS) if host.executes else None
+        said = host.run(apt.SIMULATE + ("dist-upgrade",), seconds=seconds_of(policy)) if host.executes else None
         faults = apt.complaints(said.err) if said is not None and said.code else []
         facts["failure"] = "; ".join(faults[:2]) or NO_INDEX
         facts["faulty"] = any("sources" in fault or "list file" in fault for fault in faults)
@@ -48,7 +52,7 @@ def _simulate(host, policy, facts, memory=None):
     if memory is None:
         memory = () if _cache_is_fresh(host) else apt.IN_MEMORY
     argv = apt.SIMULATE + memory + ("-o", "APT::Ignore-Hold=true")
-    told = host.run(argv + ("dist-upgrade",), seconds=SECONDS)
+    told = host.run(argv + ("dist-upgrade",), seconds=seconds_of(policy))
     if not told.ok:
         faults = apt.complaints(told.err)
         facts["failure"] = told.failure or "; ".join(faults[:2]) or "apt-get failed"
@@ -61,11 +65,11 @@ def _simulate(host, policy, facts, memory=None):
     more = policy["security_origins"]
     upgrades = [one for one in wanted if one["installed"]]
     superseded = _superseded(host, [one["name"] for one in upgrades
-                                    if not any(apt.is_security(origin, more) for origin in one["origins"])], memory, more)
+                                    if not any(apt.is_security(origin, more) for origin in one["origins"])], memory, policy)
     for one in upgrades:
         facts["pending"].append(_pending(one, known, held, more, superseded))
     if facts["config"].get("apt::default-release") or any(host.list(path) or host.read(path) for path in PREFERENCES):
-        free = host.run(argv + apt.NO_PINS + ("dist-upgrade",), seconds=SECONDS)
+        free = host.run(argv + apt.NO_PINS + ("dist-upgrade",), seconds=seconds_of(policy))
         there = {(one["name"], one["candidate"]) for one in wanted}
         for one in apt.parse_simulation(free.out)[0] if free.ok else ():
             if one["installed"] and (one["name"], one["candidate"]) not in there:
@@ -93,12 +97,12 @@ def _pending(one, known, held, more, superseded):
             "held": bare in held, "pinned": False, "severity": "", "cves": [], "advisories": []}
 
 
-def _superseded(host, names, memory, more):
+def _superseded(host, names, memory, policy):
     """Return which of the packages get a version that came after a security update which is not installed either."""
     if not names:
         return {}
-    told = host.run(("apt-cache",) + memory + ("policy",) + tuple(names[:MOST_NAMES]), seconds=SECONDS)
-    return apt.parse_policy(told.out, more) if told.ok else {}
+    told = host.run(("apt-cache",) + memory + ("policy",) + tuple(names[:MOST_NAMES]), seconds=seconds_of(policy))
+    return apt.parse_policy(told.out, policy["security_origins"]) if told.ok else {}
 
 
 def _phased(text):

@@ -33,7 +33,7 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_L
          "UCF_FORCE_CONFFOLD": "1"}
 LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|is locked by another process|Existing lock "
                     r"|Failed to obtain (?:the )?(?:transaction )?lock|Another app is currently holding", re.IGNORECASE)
-REFRESH_SECONDS, INSTALL_SECONDS = 600, 3600
+REFRESH_SECONDS, INSTALL_SECONDS, PATIENCE = 600, 3600, 300
 
 
 class Trouble(Exception):
@@ -89,7 +89,7 @@ class Apt:
 
     def pending(self):
         """Return what is pending by the index at hand."""
-        policy = {"security_origins": self.asked["security_origins"]}
+        policy = {"security_origins": self.asked["security_origins"], "common": {"class_timeout": PATIENCE}}
         facts = (apt_host.pending(self.host, policy, self.lists) if self.lists else apt_host.read(self.host, policy))
         if facts["failure"]:
             raise Trouble("what is pending cannot be told: %s" % facts["failure"])
@@ -118,7 +118,7 @@ class Apt:
         words = self._install(names, new)
         if not words:
             return []
-        status, out, err = commands.run(list(apt.SIMULATE) + self.options() + words, env=QUIET)
+        status, out, err = commands.run(list(apt.SIMULATE) + self.options() + words, env=QUIET, seconds=PATIENCE)
         if status:
             raise Trouble("the updates cannot be installed: %s" % last_words(out, err))
         wanted, removed = apt.parse_simulation(out)
@@ -129,7 +129,7 @@ class Apt:
     def size(self, names, new):
         """Return how many bytes are to be fetched."""
         status, out, err = commands.run(["apt-get", "-q", "-o", "Debug::NoLocking=1", "--print-uris", "-y"] + self.options()
-                                        + self._install(names, new), env=QUIET)
+                                        + self._install(names, new), env=QUIET, seconds=PATIENCE)
         if status:
             raise Trouble("what has to be fetched cannot be told: %s" % last_words(out, err))
         return apt.parse_uris(out)
@@ -228,7 +228,7 @@ class Dnf:
         if self.folder:
             out = commands.must(self._base() + ["-C", "-q", "updateinfo", "list", "--security"], seconds=120)
             return [dict(one, security=True, held=False, pinned=False) for one in dnf.merge(dnf.parse_advisories(out), [])]
-        facts = dnf_host.read(Host(), {"security_origins": []})
+        facts = dnf_host.read(Host(), {"common": {"class_timeout": PATIENCE}})
         if facts["failure"]:
             raise Trouble("what is pending cannot be told: %s" % facts["failure"])
         return facts["pending"]

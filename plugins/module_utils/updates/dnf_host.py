@@ -13,13 +13,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates.apt_host import seconds_of
 
 TOOLS = (("dnf5", "/usr/bin/dnf5"), ("dnf", "/usr/bin/dnf"), ("yum", "/usr/bin/yum"))
 CACHES = {"dnf5": ("/var/cache/libdnf5",), "dnf": ("/var/cache/dnf",), "yum": ("/var/cache/yum",)}
 CONFIGS = ("/etc/dnf/dnf.conf", "/etc/yum.conf")
 FOLDERS = ("/etc/yum.repos.d", "/etc/distro.repos.d")
 LOCKS = ("/etc/dnf/plugins/versionlock.list", "/etc/dnf/versionlock.toml", "/etc/yum/pluginconf.d/versionlock.list")
-SECONDS = 8
 REPOMD_LIMIT = 262144
 NO_INDEX = "there is no metadata of repositories here: it was never fetched, or was removed"
 
@@ -66,7 +66,7 @@ def read(host, policy):
     elif age is None:
         facts["failure"] = NO_INDEX
     else:
-        _ask(host, tool, main, facts)
+        _ask(host, tool, main, facts, policy)
     return facts
 
 
@@ -89,7 +89,7 @@ def _metadata(host, tool, repository):
     return {"age_days": None, "errata": None}
 
 
-def _ask(host, tool, main, facts):
+def _ask(host, tool, main, facts, policy):
     # What is excluded or locked is pending all the same, so it is to be seen first.
     command = [tool, "-C", "-q"] + {
         "dnf5": ["--setopt=disable_excludes=*"],
@@ -99,7 +99,7 @@ def _ask(host, tool, main, facts):
     which = (["security"], ["cves"]) if tool == "yum" else (["--security"], ["--security", "--with-cve"])
     # Most of the time goes into the start of each, so they start together.
     with ThreadPoolExecutor(2) as pool:
-        told, more = pool.map(lambda words: host.run(command + verb + words, seconds=SECONDS), which)
+        told, more = pool.map(lambda words: host.run(command + verb + words, seconds=seconds_of(policy)), which)
     if not told.ok:
         lines = (told.err.strip() or told.out.strip()).splitlines()
         facts["failure"] = told.failure or (lines[-1] if lines else "%s failed" % tool)
