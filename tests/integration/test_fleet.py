@@ -42,7 +42,9 @@ def fleet(fleet_of: Any) -> Fleet:
 
 @pytest.fixture(scope="module")
 def inventory(fleet: Fleet) -> str:
-    return fleet.inventory(hostmend_management_networks=["10.213.77.0/24", "fd13:77::/64"])
+    return fleet.inventory(hostmend_management_networks=["10.213.77.0/24", "fd13:77::/64"],
+                           # The lab image has unattended-upgrades installed and, like all of it, switched off.
+                           hostmend_updates_unattended="elsewhere")
 
 
 @pytest.fixture(scope="module")

@@ -13,5 +13,6 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors impor
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import ports
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import services
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import updates
 
-DETECTORS = {module.NAME: module for module in (logrotate, ports, redis, services)}
+DETECTORS = {module.NAME: module for module in (logrotate, ports, redis, services, updates)}

@@ -90,6 +90,7 @@ class Package:
     arch: str
     source: str  # source package
     source_version: str
+    state: str = ""  # of dpkg: what is wanted, errors, and how far it got ("hold ok installed")
 
 
 @dataclass(frozen=True)

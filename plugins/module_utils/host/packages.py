@@ -33,7 +33,7 @@ def parse_dpkg_status(text):
         match = SOURCE.match(fields.get("Source", ""))
         found.append(Package(fields["Package"], version, fields.get("Architecture", ""),
                              match.group(1) if match else fields["Package"],
-                             (match.group(2) if match else None) or version))
+                             (match.group(2) if match else None) or version, " ".join(state)))
     return found
 
 

@@ -6,15 +6,22 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
 
+# Where the packages are that an update has replaced.
+KEPT = "/var/lib/hostmend/packages"
+# Of these rpm holds several versions side by side, each a thing of its own.
+SIDE_BY_SIDE = re.compile(r"^kernel(?:-|\.|$)")
+
 
 def read(subject, keep=None):
     """Return every package of the host: what a role installs brings others with it."""
-    if commands.which("dpkg-query"):
+    if commands.which("dpkg-query") and os.path.exists("/var/lib/dpkg/status"):
         out = commands.must(["dpkg-query", "-W", "-f", "${binary:Package}\t${Version}\t${db:Status-Abbrev}\n"])
         return {"manager": "dpkg", "packages": {
             name: [version, status.strip()] for name, version, status in
@@ -22,8 +29,8 @@ def read(subject, keep=None):
     if commands.which("rpm"):
         out = commands.must(["rpm", "-qa", "--qf", "%{NAME}.%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"])
         return {"manager": "rpm", "packages": {
-            name: [version, "ii"] for name, version in (line.split("\t") for line in out.splitlines())
-            if not name.startswith("gpg-pubkey")}}
+            "%s=%s" % (name, version) if SIDE_BY_SIDE.match(name) else name: [version, "ii"]
+            for name, version in (line.split("\t") for line in out.splitlines()) if not name.startswith("gpg-pubkey")}}
     raise JournalError("neither dpkg nor rpm is here: packages cannot be kept")
 
 
@@ -37,36 +44,75 @@ def describe(subject, key):
     return key, "version"
 
 
+def kept(name, version, folder=KEPT):
+    """Return the path of the .deb that was kept of a version, or None."""
+    bare, unused, arch = name.partition(":")
+    found = sorted(glob.glob(os.path.join(folder, "%s_%s_%s.deb" % (
+        glob.escape(bare), glob.escape(version.replace(":", "%3a")), glob.escape(arch) if arch else "*"))))
+    return found[0] if found else None
+
+
 def command(before, now, keys):
-    """Return the command that brings the packages in ``keys`` back, None where there is none."""
-    if before["manager"] == "dpkg":
-        wanted, purge = [], []
-        for name in sorted(keys):
-            old = before["packages"].get(name)
-            if old is not None and old[1].startswith("ii"):
-                wanted.append("%s=%s" % (name, old[0]))
-            else:
-                wanted.append(name + "-")
-                if old is None:
-                    purge = ["--purge"]
-        return ["apt-get", "-y", "-q", "--allow-downgrades", "--allow-change-held-packages", "--no-install-recommends",
-                "-o", "Dpkg::Options::=--force-confold"] + purge + ["install"] + wanted
-    return None
+    """Return the command that brings the packages of dpkg in ``keys`` back."""
+    wanted, purge = [], []
+    for name in sorted(keys):
+        old = before["packages"].get(name)
+        if old is not None and old[1][1:2] == "i":
+            wanted.append(kept(name, old[0]) or "%s=%s" % (name, old[0]))
+        else:
+            wanted.append(name + "-")
+            if old is None:
+                purge = ["--purge"]
+    return ["apt-get", "-y", "-q", "--allow-downgrades", "--allow-change-held-packages", "--no-install-recommends",
+            "-o", "Dpkg::Options::=--force-confold"] + purge + ["install"] + wanted
+
+
+def rpm_commands(before, now, keys, tool="dnf"):
+    """Return the commands that bring the packages of rpm in ``keys`` back: removals, downgrades, installations."""
+    words = {"remove": [], "downgrade": [], "install": []}
+    for key in sorted(keys):
+        old, new = before["packages"].get(key), now["packages"].get(key)
+        name = key.partition("=")[0]
+        bare, unused, arch = name.rpartition(".")
+        if old is None:
+            words["remove"].append("%s-%s.%s" % (bare, new[0], arch))
+        else:
+            words["install" if new is None else "downgrade"].append("%s-%s.%s" % (bare, old[0], arch))
+    return [[tool, "-y", "-q", verb] + names for verb, names in words.items() if names]
 
 
 def restore(subject, before, now, keys, blob):
     """Bring packages back to what they were; returns what cannot be undone."""
     names = ", ".join(sorted(keys))
+    if before["manager"] == "rpm":
+        return _restore_rpm(before, now, keys, names)
+    if not os.path.exists("/usr/bin/apt-get"):
+        return ["packages %s: go back by hand, as there is no apt-get" % names]
     argv = command(before, now, keys)
-    if argv is None or not os.path.exists("/usr/bin/apt-get"):
-        return ["packages %s: go back by hand (dnf history undo)" % names]
     status, out, err = commands.run(argv[:1] + ["-s"] + argv[1:], seconds=120)
     if status:
         return ["packages %s: the old versions are no longer to be had (%s)"
                 % (names, (err.strip().splitlines() or ["apt-get -s failed"])[-1])]
     touched = {line.split()[1] for line in out.splitlines() if line.split(" ")[0] in ("Inst", "Remv", "Purg")}
-    strangers = touched - {key.split(":")[0] for key in keys}
+    strangers = {name.split(":")[0] for name in touched} - {key.split(":")[0] for key in keys}
     if strangers:
         return ["packages %s: going back would also change %s" % (names, ", ".join(sorted(strangers)))]
+    automatic = set(commands.run(["apt-mark", "showauto"])[1].split())
     commands.must(argv, seconds=900)
+    again = [name for name in keys if name.split(":")[0] in automatic and name in before["packages"]]
+    if again:
+        commands.run(["apt-mark", "auto"] + again)
     return []
+
+
+def _restore_rpm(before, now, keys, names):
+    tool = next((one for one in ("dnf5", "dnf", "yum") if commands.which(one)), None)
+    if tool is None:
+        return ["packages %s: go back by hand, as there is neither dnf nor yum" % names]
+    for argv in rpm_commands(before, now, keys, tool):
+        status, out, err = commands.run(argv, seconds=900)
+        if status:
+            return ["packages %s: the old versions are no longer to be had (%s)"
+                    % (names, ((err or out).strip().splitlines() or ["%s failed" % tool])[-1])]
+    left = [key for key in keys if read({})["packages"].get(key, [None])[0] != before["packages"].get(key, [None])[0]]
+    return ["packages %s: are not as they were" % ", ".join(sorted(left))] if left else []

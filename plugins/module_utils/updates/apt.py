@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What apt says: simulated upgrades, version tables, sources and the index files they led to."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+
+# Takes no lock, so that it disturbs no other run of apt and needs no privilege.
+SIMULATE = ("apt-get", "-s", "-q", "-o", "Debug::NoLocking=1")
+# apt writes its binary cache anew where that is old; then it is to be made in memory.
+IN_MEMORY = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
+NO_PINS = ("-o", "Dir::Etc::Preferences=/dev/null", "-o", "Dir::Etc::PreferencesParts=/dev/null", "-o", "APT::Default-Release=")
+INST = re.compile(r"^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)(?: ([^\[\]]*?))?(?: \[([^\]]*)\])?\)")
+REMV = re.compile(r"^(?:Remv|Purg) (\S+)(?: \[([^\]]*)\])?")
+HALF_DONE = ("half-installed", "half-configured", "unpacked", "triggers-awaited", "triggers-pending")
+
+
+def parse_simulation(text):
+    """Return (what would be installed, [[name, version] that would be removed]) of ``apt-get -s``.
+
+    Each of the first is {"name", "installed" ("" for a new package), "candidate", "origins", "arch"}.
+    """
+    wanted, removed = [], []
+    for line in text.splitlines():
+        match = INST.match(line)
+        if match:
+            name, installed, candidate, origins, arch = match.groups()
+            wanted.append({"name": name, "installed": installed or "", "candidate": candidate, "arch": arch or "",
+                           "origins": [one.strip() for one in (origins or "").split(", ") if one.strip()]})
+            continue
+        match = REMV.match(line)
+        if match:
+            removed.append([match.group(1), match.group(2) or ""])
+    return wanted, removed
+
+
+def is_security(origin, more=()):
+    """True for an origin that is for security updates: ``Label:Version/Archive`` or ``Label`` alone.
+
+    :param more: labels and archives that the policy counts too.
+    """
+    label, unused, rest = origin.rpartition(":")
+    archive = rest.partition("/")[2]
+    label = label or rest
+    return (label in ("Debian-Security", "Debian Security") or label.startswith("UbuntuESM")
+            or archive.endswith("-security") or label in more or archive in more)
+
+
+def parse_policy(text, more=()):
+    """Return {package: (version, source) of the first security version above the installed one} of ``apt-cache policy``.
+
+    The table is in apt's own order, newest first, so that no version is compared here. A source line of the table names
+    address and release; a release ``*-security`` is one for security.
+    """
+    found, name, version, above = {}, None, "", True
+    for line in text.splitlines():
+        if line and not line[0].isspace() and line.endswith(":"):
+            name, version, above = line[:-1], "", False
+        elif name is None:
+            continue
+        elif line.strip() == "Version table:":
+            above = True
+        elif line.startswith(" *** "):
+            above = False
+        elif above and re.match(r"^     \S", line):
+            version = line.split()[0]
+        elif above and re.match(r"^        \s*-?\d+ ", line) and version:
+            words = line.split()
+            release = words[2].partition("/")[0] if len(words) > 2 else ""
+            if (release.endswith("-security") or release in more) and name not in found:
+                found[name] = (version, "%s %s" % (words[1], words[2]))
+    return found
+
+
+def parse_sources(text, path):
+    """Return the entries of a ``.list`` or ``.sources`` file: {"uri", "suite", "trusted", "file"}."""
+    return _deb822(text, path) if path.endswith(".sources") else _one_line(text, path)
+
+
+def _one_line(text, path):
+    made = []
+    for line in text.splitlines():
+        match = re.match(r"^\s*deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)", line)
+        if match:
+            options = (match.group(1) or "").lower().split()
+            made.append({"uri": match.group(2), "suite": match.group(3), "file": path,
+                         "trusted": "trusted=yes" in options or "allow-insecure=yes" in options})
+    return made
+
+
+def _deb822(text, path):
+    made = []
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        fields, last = {}, None
+        for line in paragraph.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1] in (" ", "\t") and last:
+                fields[last] += " " + line.strip()
+            elif ":" in line:
+                last, value = line.split(":", 1)
+                last = last.strip().lower()
+                fields[last] = value.strip()
+        if fields.get("enabled", "yes").lower() in ("no", "false", "0") or "deb" not in fields.get("types", "").split():
+            continue
+        trusted = "yes" in (fields.get("trusted", "").lower(), fields.get("allow-insecure", "").lower())
+        made += [{"uri": uri, "suite": suite, "file": path, "trusted": trusted}
+                 for uri in fields.get("uris", "").split() for suite in fields.get("suites", "").split()]
+    return made
+
+
+def index_name(uri, suite):
+    """Return how the names of a source's index files begin, None for one whose index is elsewhere (mirror lists, discs)."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or scheme.split("+")[-1] not in ("http", "https", "ftp", "file", "copy", "tor"):
+        return None
+    rest = re.sub(r"^//(?:[^/@]*@)?", "", rest) if rest.startswith("//") else rest
+    rest = rest if rest.endswith("/") else rest + "/"
+    rest += "" if suite == "/" else suite if suite.endswith("/") else "dists/%s/" % suite
+    return re.sub(r"[\\|{}\[\]<>\"^~_=!@#$%^&*]", lambda found: "%%%02x" % ord(found.group()), rest).replace("/", "_")
+
+
+def parse_release(text):
+    """Return {"label", "suite", "codename", "origin", "date", "valid_until"} of a Release file; times are epoch or None."""
+    fields = {}
+    for line in text.splitlines():
+        if line.startswith(("MD5Sum:", "SHA256:", "SHA1:")):
+            break
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith(" "):
+            fields.setdefault(name.strip().lower(), value.strip())
+    made = {key: fields.get(key, "") for key in ("label", "suite", "codename", "origin")}
+    made["date"] = seconds_of(fields.get("date", ""))
+    made["valid_until"] = seconds_of(fields.get("valid-until", ""))
+    return made
+
+
+def seconds_of(text):
+    """Return the seconds since the epoch of a date as Release files have it, None where it is none."""
+    words = re.sub(r"(UTC|GMT|Z|[+-]0000)$", "", text.strip()).strip()
+    for layout in ("%a, %d %b %Y %H:%M:%S", "%d %b %Y %H:%M:%S"):
+        try:
+            return calendar.timegm(time.strptime(words, layout))
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def parse_config(text):
+    """Return {name: [values]} of ``apt-config dump``; names are lower case, list items come under the list's name."""
+    made = {}
+    for match in re.finditer(r'^(\S+) "(.*)";$', text, re.MULTILINE):
+        name, value = match.group(1).lower(), match.group(2)
+        if value:
+            made.setdefault(name[:-2] if name.endswith("::") else name, []).append(value)
+    return made
+
+
+def complaints(text):
+    """Return the errors among what apt printed, each once."""
+    return list(dict.fromkeys(line[2:].strip() for line in text.splitlines() if line.startswith("E:")))
+
+
+def parse_uris(text):
+    """Return the bytes to be fetched, of ``apt-get --print-uris``."""
+    return sum(int(size) for size in re.findall(r"^'[^']*' \S+ (\d+)(?: |$)", text, re.MULTILINE))

@@ -1,0 +1,251 @@
+"""Installing updates: the plan, the room, a lock, a network that fails, what is kept, and what brings it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Package, Process, Reading
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands, packages
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import change, stale
+from ansible_collections.hostmend.hardening.plugins.modules import packages_update
+
+ASKED: dict[str, Any] = {
+    "packages": ["haproxy"], "install": [], "pending": "none", "exclude": [], "refresh": False, "index_days": 7,
+    "security_origins": [], "restart": "safe", "units": [], "running": True, "lock_seconds": 0, "free_mebibytes": 100,
+    "keep_mebibytes": 1,
+}
+PLANNED = "Inst haproxy [1] (2 Debian-Security:12/oldstable-security [amd64])\n"
+LOCK = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 77 (unattended-upgr)\n"
+
+
+class Tools:
+    """The host's commands: what each says, by its words; what was run is kept."""
+
+    def __init__(self, says: list[tuple[str, Any]]) -> None:
+        self.says, self.ran = says, []  # type: list[tuple[str, Any]], list[str]
+
+    def __call__(self, argv: list[str], *_more: Any, **_named: Any) -> tuple[int, str, str]:
+        line = " ".join(argv)
+        self.ran.append(line)
+        for words, said in self.says:
+            if words in line:
+                return said if isinstance(said, tuple) else (0, said, "")
+        return 0, "", ""
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tools]:
+    def make(*says: tuple[str, Any]) -> Tools:
+        made = Tools([*says, ("apt-get -s", PLANNED), ("--print-uris", "'http://h/x' x.deb 1000 SHA256:0\n"),
+                      ("print-architecture", "amd64\n"), ("showauto", "haproxy\n")])
+        monkeypatch.setattr(commands, "run", made)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> change.Apt:
+    made = change.Apt(ASKED)
+    host = SimpleNamespace(packages=lambda: Reading((Package("haproxy", "1", "amd64", "haproxy", "1", "install ok installed"),)))
+    monkeypatch.setattr(made, "host", host)
+    monkeypatch.setattr(made, "interrupted", list)
+    monkeypatch.setattr(change, "Host", lambda: host)
+    monkeypatch.setattr(change, "KEPT", str(tmp_path / "kept"))
+    return made
+
+
+def run(manager: change.Apt, check_mode: bool, monkeypatch: pytest.MonkeyPatch, **asked: Any) -> dict[str, Any]:
+    """Run the module's work with no services to restart."""
+    monkeypatch.setattr(packages_update, "units_to_restart", lambda *_all: [])
+    monkeypatch.setattr(packages_update, "failed_units", set)
+    monkeypatch.setattr(packages_update, "restart", lambda *_all: None)
+    result: dict[str, Any] = {"changed": False, "changes": []}
+    packages_update.update(SimpleNamespace(check_mode=check_mode), {**ASKED, **asked}, manager, "/nonexistent", result)
+    return result
+
+
+def installed(before: str, after: str) -> Callable[[], dict[str, str]]:
+    states = iter([before, after])
+    return lambda: {"haproxy": next(states)}
+
+
+def test_check_mode_foretells_and_runs_nothing(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tools()
+    result = run(manager, True, monkeypatch)
+    assert [(one["kind"], one["name"], one["action"]) for one in result["changes"]] == [("package", "haproxy", "updated 1 -> 2")]
+    assert all("apt-get -s" in line or "--print-uris" in line or line.startswith("dpkg") for line in made.ran), made.ran
+
+
+def test_a_real_run_makes_what_was_foretold(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tools()
+    foretold = run(manager, True, monkeypatch)
+    monkeypatch.setattr(manager, "installed", installed("1", "2"))
+    assert run(manager, False, monkeypatch)["changes"] == foretold["changes"]
+    fetched = next(number for number, line in enumerate(made.ran) if "--download-only" in line)
+    done = next(number for number, line in enumerate(made.ran) if "--no-download" in line)
+    assert fetched < done, "all is fetched before anything is installed"
+    for words in ("--no-remove", "--force-confold", "haproxy"):
+        assert words in made.ran[done]
+    assert "apt-mark auto haproxy" in made.ran, "what came by itself stays so"
+
+
+def test_what_is_not_installed_afterwards_is_a_failure(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools()
+    monkeypatch.setattr(manager, "installed", installed("1", "1"))
+    with pytest.raises(change.Trouble, match="not in the version that was wanted: haproxy"):
+        run(manager, False, monkeypatch)
+
+
+@pytest.mark.parametrize(("words", "said", "match"), [
+    ("--download-only", (100, "", "E: Failed to fetch http://h/x  Could not resolve 'h'\n"), "nothing was installed: .*resolve"),
+    ("--download-only", (100, "", LOCK), "nothing was installed: Could not get lock .* process 77"),
+    ("--no-download", (100, "", "E: Sub-process /usr/bin/dpkg returned an error code (1)\n"), "the installation failed"),
+    ("apt-get -s", (100, "", "E: The list of sources could not be read.\n"), "cannot be installed: The list of sources"),
+    ("apt-get -s", PLANNED + "Remv other [1]\n", "that would remove other"),
+])
+def test_what_goes_wrong_is_said(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch, words: str, said: Any,
+                                 match: str) -> None:
+    made = tools((words, said))
+    monkeypatch.setattr(manager, "installed", installed("1", "1"))
+    with pytest.raises(change.Trouble, match=match):
+        run(manager, False, monkeypatch)
+    if words != "--no-download":
+        assert not any("--no-download" in line for line in made.ran), "nothing was installed"
+
+
+def test_a_lock_is_awaited(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    answers = iter([(100, "", LOCK), (100, "", LOCK), (0, "done", "")])
+    monkeypatch.setattr(commands, "run", lambda *_all, **_named: next(answers))
+    monkeypatch.setattr(change.time, "sleep", slept.append)
+    assert change.patient(["apt-get"], 60, 1)[0] == 0
+    assert len(slept) == 2
+
+
+def test_another_failure_is_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([(100, "", "E: Unable to locate package x\n")])
+    monkeypatch.setattr(commands, "run", lambda *_all, **_named: next(answers))
+    assert change.patient(["apt-get"], 60, 1)[0] == 100
+
+
+def test_a_full_disk_stops_it_before_it_begins(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tools()
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=change.MEBIBYTE))
+    for check_mode in (True, False):
+        with pytest.raises(change.Trouble, match="nothing was installed: 101 MiB are wanted on /var, and 10 MiB are free"):
+            run(manager, check_mode, monkeypatch)
+    assert not any("download" in line for line in made.ran)
+
+
+def test_a_kernel_wants_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = change.MEBIBYTE * 160
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=free, f_frsize=1))
+    change.room(0, [{"name": "openssl"}], change.MEBIBYTE * 100)
+    with pytest.raises(change.Trouble):
+        change.room(0, [{"name": "linux-image-amd64"}], change.MEBIBYTE * 100)
+
+
+def test_an_index_that_cannot_be_fetched_changes_nothing(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tools(("update", (100, "", "E: The repository 'http://h/d s InRelease' is not signed.\n")))
+    monkeypatch.setattr(manager, "age", lambda: 30.0)
+    with pytest.raises(change.Trouble, match=r"could not be fetched: The repository .* is not signed"):
+        run(manager, False, monkeypatch, refresh=True)
+    assert not any("install" in line for line in made.ran)
+
+
+def test_what_was_cut_off_is_finished_first(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tools()
+    monkeypatch.setattr(manager, "interrupted", lambda: ["logrotate"])
+    foretold = run(manager, True, monkeypatch)["changes"]
+    assert ("logrotate", "configured") in {(one["name"], one["action"]) for one in foretold}
+    assert not any("--configure" in line for line in made.ran)
+    monkeypatch.setattr(manager, "installed", installed("1", "2"))
+    assert run(manager, False, monkeypatch)["changes"] == foretold
+    lines = [line for line in made.ran if "--configure -a" in line or "--no-download" in line]
+    assert "--configure -a" in lines[0]
+
+
+def test_old_packages_are_kept_within_bounds(tmp_path: Path) -> None:
+    for number, name in enumerate(("a_1_all.deb", "b_1_all.deb", "c_1_all.deb")):
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (number, number))
+    change.prune(150, [str(tmp_path / "a_1_all.deb")], str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_1_all.deb"]
+
+
+# Going back
+
+
+def test_a_kept_package_is_what_goes_back(tmp_path: Path) -> None:
+    (tmp_path / "lib_2%3a1-1_i386.deb").write_bytes(b"")
+    assert packages.kept("lib", "2:1-1", str(tmp_path)) == packages.kept("lib:i386", "2:1-1", str(tmp_path)) is not None
+    assert packages.kept("lib:amd64", "2:1-1", str(tmp_path)) is None
+    assert packages.kept("li[b]", "2:1-1", str(tmp_path)) is None
+
+
+def test_the_command_that_brings_packages_of_dpkg_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "kept", lambda name, _version: "/kept/a.deb" if name == "a" else None)
+    before = {"manager": "dpkg", "packages": {"a": ["1", "ii"], "b": ["1", "hi"]}}
+    argv = packages.command(before, {}, ["a", "b", "new"])
+    assert argv[-4:] == ["install", "/kept/a.deb", "b=1", "new-"]
+    assert "--purge" in argv
+
+
+def test_the_commands_that_bring_packages_of_rpm_back() -> None:
+    before = {"manager": "rpm", "packages": {"a.noarch": ["0:1-1", "ii"], "gone.x86_64": ["0:1-1", "ii"]}}
+    now = {"manager": "rpm", "packages": {"a.noarch": ["0:2-1", "ii"], "kernel-core.x86_64=0:6-1": ["0:6-1", "ii"]}}
+    assert packages.rpm_commands(before, now, ["a.noarch", "gone.x86_64", "kernel-core.x86_64=0:6-1"]) == [
+        ["dnf", "-y", "-q", "remove", "kernel-core-0:6-1.x86_64"], ["dnf", "-y", "-q", "downgrade", "a-0:1-1.noarch"],
+        ["dnf", "-y", "-q", "install", "gone-0:1-1.x86_64"]]
+
+
+def test_kernels_of_rpm_are_things_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "which", lambda name: "/usr/bin/rpm" if name == "rpm" else None)
+    monkeypatch.setattr(commands, "must", lambda *_all, **_named: "kernel-core.x86_64\t0:5-1\nkernel-core.x86_64\t0:6-1\n"
+                                                                  "bash.x86_64\t0:5-1\ngpg-pubkey.(none)\t0:1-1\n")
+    assert set(packages.read({})["packages"]) == {"kernel-core.x86_64=0:5-1", "kernel-core.x86_64=0:6-1", "bash.x86_64"}
+
+
+# Restarts
+
+
+def test_who_maps_what_is_replaced_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def process(pid: int, unit: str | None, container: str | None = None) -> Process:
+        return Process(pid, 1, 0, "x", ("x",), None, False, "/", unit, container, 1, 1)
+
+    listed = (process(1, "init.scope"), process(2, "web.service"), process(3, "dbus.service"), process(4, "db.service"),
+              process(5, "apart.service", "docker:1"), process(6, "redis-server.service"))
+    maps = {1: "", 4: "1 r-xp 0 0:0 1 /usr/lib/other.so\n"}
+    host = SimpleNamespace(system=lambda: SimpleNamespace(init="systemd"), processes=lambda: Reading(listed))
+    monkeypatch.setattr(packages_update, "Host", lambda: host)
+    monkeypatch.setattr(stale, "read_maps", lambda pid: (maps.get(pid, "1 r-xp 0 0:0 1 /usr/lib/libx.so\n"), ""))
+    manager: Any = SimpleNamespace(files=lambda _names: {"/lib/libx.so"})
+    plan = [{"name": "libx", "installed": "1", "candidate": "2"}]
+
+    def chosen(**more: Any) -> list[str]:
+        return packages_update.units_to_restart(manager, plan, {**ASKED, **more})
+
+    assert chosen() == ["web.service"]
+    assert chosen(restart="all") == ["redis-server.service", "web.service"]
+    assert chosen(restart="never") == chosen(running=False) == []
+    assert chosen(units=["old.service", "dbus.service"]) == ["old.service", "web.service"]
+
+
+def test_a_service_that_does_not_come_up_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages_update, "Host", lambda: SimpleNamespace(processes=lambda: Reading(())))
+    monkeypatch.setattr(packages_update, "ACTIVE_SECONDS", 0)
+    monkeypatch.setattr(packages_update.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(commands, "run", lambda argv, **_named: (3, "failed\n", "") if "is-active" in argv else (0, "", ""))
+    with pytest.raises(change.Trouble, match=r"web.service did not come up"):
+        packages_update.restart(["web.service"], set())
+    monkeypatch.setattr(commands, "run", lambda argv, **_named: (
+        0, "new.service loaded failed\n" if "list-units" in argv else "active\n", ""))
+    with pytest.raises(change.Trouble, match=r"new.service failed after the update"):
+        packages_update.restart(["web.service"], set())
+    packages_update.restart(["web.service"], {"new.service"})
