@@ -183,7 +183,7 @@ class ActionModule(ActionBase):
         if known is None or not any(one["check"] == "updates.cve" for one in findings):
             return findings
         given = {}
-        for name in ("advisories", "advisories_max_age_days"):
+        for name in ("advisories", "advisories_days"):
             option, variable = known.policy.get(name), f"hostmend_updates_{name}"
             if option is not None and variable in task_vars:
                 given[name] = converted(variable, self._value(variable, task_vars[variable]), option)
@@ -193,7 +193,7 @@ class ActionModule(ActionBase):
         advisories = controller.part("advisories")
         facts = result.get("ansible_facts")
         facts = facts.get("hostmend") if isinstance(facts, dict) else None
-        days = given.get("advisories_max_age_days")
+        days = given.get("advisories_days")
         return controller.part("advisories.findings").join(
             findings,
             facts.get("updates") if isinstance(facts, dict) else None,

@@ -128,9 +128,10 @@ class Bundle:
     def rows(self, keys: Sequence[str], packages: Iterable[str]) -> dict[str, list[Row]]:
         """Return what is said of packages of a release, by package."""
         made: dict[str, list[Row]] = {}
+        wanted = tuple(packages)
         told = {release for feed in self.feeds.values() for release in feed.covers}
         for release in (key for key in keys if key in told):
-            for some in _chunks(packages):
+            for some in _chunks(wanted):
                 for row in self._ask(
                     "SELECT release, package, feed, introduced, fixed, last, state, advisory, cves FROM affected "
                     f"WHERE release = ? AND package IN ({_marks(some)}) ORDER BY package, feed, place",
@@ -179,7 +180,7 @@ def _feeds(connection: sqlite3.Connection) -> list[Feed]:
     return [Feed(*row, *[tuple(covers.get(row[0], ()))]) for row in connection.execute(query)]
 
 
-def _chunks(values: Iterable[str], size: int = 500) -> Iterator[tuple[str, ...]]:
+def _chunks(values: Iterable[str], size: int = 4000) -> Iterator[tuple[str, ...]]:
     known = tuple(dict.fromkeys(values))
     for start in range(0, len(known), size):
         yield known[start : start + size]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from hostmend.advisories import bundle
+from hostmend.advisories import bundle, unpack
 
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}\Z")
 _RELEASE = re.compile(r"[a-z][a-z0-9-]{1,30}\Z")
@@ -31,9 +31,7 @@ class Source:
 
 def sources(stream: IO[bytes]) -> Iterator[Source]:
     """Yield the tracker's source packages, one at a time."""
-    import ijson  # type: ignore[import-untyped]
-
-    for name, issues in ijson.kvitems(stream, ""):
+    for name, issues in unpack.entries(stream):
         if not isinstance(issues, dict) or not _PACKAGE.match(name):
             yield Source(str(name)[:80], skipped=1)
             continue
@@ -51,17 +49,19 @@ def _add(made: Source, cve: str, issue: Any) -> None:
     if not isinstance(told, dict):
         made.skipped += 1
         return
-    made.records += 1
     text = issue.get("description")
     if isinstance(text, str) and text:
         made.texts.append((cve, text[:TEXT]))
+    understood = 0
     for release, one in told.items():
         judged = judge(one) if isinstance(one, dict) and _RELEASE.match(release) else None
         if judged is None:
             made.skipped += 1
             continue
+        understood += 1
         fixed, state, severity = judged
         made.releases.setdefault(f"debian:{release}", {}).setdefault((fixed, state), []).append(f"{cve}={severity}")
+    made.records += understood > 0
 
 
 def judge(one: Mapping[str, Any]) -> tuple[str | None, str, str] | None:

@@ -10,8 +10,8 @@ from hostmend.errors import AdvisoryError
 
 DEBIAN, OSV, KEV, KEV_CSV, EPSS = "debian", "osv", "kev", "kev-csv", "epss"
 HEAD = 256 * 1024
+DEEPEST = 32
 _OSV_KEYS = {"schema_version", "id", "modified", "affected", "aliases", "upstream", "withdrawn", "vulns"}
-_KEV_KEYS = {"catalogVersion", "dateReleased", "vulnerabilities"}
 _CVE = re.compile(r"(CVE|TEMP)-\d+-[0-9A-F]+\Z")
 
 
@@ -37,24 +37,42 @@ def _json(head: bytes) -> str:
     import ijson  # type: ignore[import-untyped]
 
     found: set[str] = set()
-    top = ""
+    depth, top = 0, ""
     try:
-        for prefix, event, value in ijson.parse(io.BytesIO(head)):
-            if prefix == "" and event == "start_array":
-                return OSV
-            if prefix == "" and event == "map_key":
+        for event, value in ijson.basic_parse(io.BytesIO(head)):
+            if event in ("start_map", "start_array"):
+                if depth == 0 and event == "start_array":
+                    return OSV
+                depth += 1
+                if depth > DEEPEST:
+                    raise AdvisoryError("is nested too deeply")
+            elif event in ("end_map", "end_array"):
+                depth -= 1
+            elif event == "map_key" and depth == 1:
                 found.add(value)
                 top = value
-            elif prefix == top and event == "map_key" and top not in _OSV_KEYS | _KEV_KEYS and _CVE.match(value):
+                if found & {"catalogVersion", "dateReleased"}:
+                    return KEV
+                if "vulns" in found or len(found & _OSV_KEYS) > 1:
+                    return OSV
+            elif event == "map_key" and depth == 2 and _CVE.match(value):
                 return DEBIAN
-            if found & {"catalogVersion", "dateReleased"} or (prefix, event) == ("vulnerabilities.item", "map_key"):
+            elif event == "map_key" and value == "cveID" and top == "vulnerabilities":
                 return KEV
-            if "vulns" in found or len(found & _OSV_KEYS) > 1:
-                return OSV
     except ijson.JSONError as error:
-        if not isinstance(error, ijson.IncompleteJSONError) or b"premature EOF" not in str(error).encode():
-            said = str(error).split("\n", 1)[0]
-            raise AdvisoryError(f"is not JSON: {said[:120]}") from error
-        if len(head) < HEAD:
-            raise AdvisoryError("is not whole: the JSON ends in the middle") from error
+        # Of a larger document this is the head alone: that it ends is no fault.
+        if not _ends_early(error):
+            raise AdvisoryError(f"is not JSON: {_first_line(error)}") from error
+        if len(head) < HEAD - 64:
+            raise AdvisoryError("is damaged or not whole: the JSON ends in the middle") from error
     raise AdvisoryError("is JSON, but neither of the Debian security tracker, nor OSV, nor CISA's list")
+
+
+def _first_line(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return text.split("\n", 1)[0][:120]
+
+
+def _ends_early(error: Exception) -> bool:
+    return any(words in _first_line(error).lower() for words in ("premature eof", "incomplete json"))

@@ -122,22 +122,38 @@ def _download(source: str, handle: BinaryIO) -> datetime:
                     if time.monotonic() > ends:
                         raise AdvisoryError(f"{name}: was not fetched within {TOTAL_SECONDS:g} s")
                     handle.write(piece)
+                handle.flush()
                 return _last_modified(answer.headers.get("Last-Modified", ""))
-        except requests.Timeout as error:
-            raise AdvisoryError(f"{name}: the server did not answer in time") from error
         except (requests.RequestException, ValueError) as error:
-            raise AdvisoryError(f"{name}: cannot be fetched: {_cause(error)}") from error
+            told = "the server did not answer in time" if _is_timeout(error) else f"cannot be fetched: {_cause(error)}"
+            raise AdvisoryError(f"{name}: {told}") from error
+
+
+def _layers(error: BaseException) -> Iterator[BaseException]:
+    """Yield an HTTP client's error and what lies under it."""
+    seen: BaseException | None = error
+    for _depth in range(20):
+        if seen is None:
+            return
+        yield seen
+        reason = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
+        seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__
+
+
+def _is_timeout(error: BaseException) -> bool:
+    import requests
+    from urllib3.exceptions import NewConnectionError
+    from urllib3.exceptions import TimeoutError as PoolTimeoutError
+
+    found = [one for one in _layers(error) if isinstance(one, (requests.Timeout, PoolTimeoutError, TimeoutError))]
+    # urllib3's "could not connect" is a kind of its time-outs
+    return any(not isinstance(one, NewConnectionError) for one in found)
 
 
 def _cause(error: BaseException) -> str:
-    """Return what lies under the layers of an HTTP client's error, in a few words and without the URL."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        reason = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
-        seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__
-    return type(error).__name__
+    """Return why, in a few words and without the URL."""
+    told = (one.strerror for one in _layers(error) if isinstance(one, OSError) and one.strerror)
+    return next(told, type(error).__name__)
 
 
 def _last_modified(told: str) -> datetime:

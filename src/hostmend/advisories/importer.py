@@ -76,6 +76,8 @@ def _told(read: Callable[[], list[str]]) -> list[str]:
 
     try:
         return read()
+    except RecursionError as error:
+        raise AdvisoryError("is nested too deeply") from error
     except unpack.DAMAGED as error:
         raise AdvisoryError(f"is damaged or not whole: {' '.join(str(error).split())[:160]}") from error
     except ijson.IncompleteJSONError as error:
@@ -86,8 +88,6 @@ def _told(read: Callable[[], list[str]]) -> list[str]:
         raise AdvisoryError(f"is not CSV: {error}") from error
     except UnicodeDecodeError as error:
         raise AdvisoryError("is not UTF-8") from error
-    except RecursionError as error:
-        raise AdvisoryError("is nested too deeply") from error
     except OSError as error:
         raise AdvisoryError(f"cannot be read: {error.strerror or error}") from error
 
@@ -208,8 +208,8 @@ def _osv(
     """Write records: those of a zip are all of their distributions, one alone is a feed of its own."""
     gatherer = writer.gather()
     counted: dict[str, list[Any]] = {}  # by distribution: records, skipped, the newest date, descriptions, name
-    read = unread = 0
-    for value in _osv_values(texts):
+    read = unread = useful = 0
+    for value in _osv_values(texts, strict=not whole):
         if value is None:
             unread += 1
             continue
@@ -218,17 +218,17 @@ def _osv(
         if record.withdrawn and not whole:
             raise AdvisoryError(f"{record.id} has been withdrawn")
         gatherer.add(record.rows)
-        for base in dict.fromkeys(row[0] for row in record.rows):
-            assert base is not None
+        useful += bool(record.rows)
+        for base in record.bases:
             name = f"OSV {_NAMES[base]}" if whole else f"OSV {_NAMES[base]} {record.id}"
             mine = counted.setdefault(name, [base, 0, 0, "", []])
-            mine[1] += 1
+            mine[1] += bool(record.rows)
             mine[2] += record.skipped
             mine[3] = max(mine[3], record.modified)
             mine[4] += [(cve, record.text) for cve in record.cves if record.text]
     if not read:
         raise AdvisoryError("has no OSV record")
-    if not counted:
+    if not useful:
         raise AdvisoryError("names no CVE of Debian, Ubuntu, AlmaLinux, Rocky Linux or Red Hat Enterprise Linux")
     if not whole and len(counted) > 1 and len({name.rpartition(" ")[2] for name in counted}) > 1:
         raise AdvisoryError("holds several records: import them as a zip, which stands for all of a distribution")
@@ -244,12 +244,14 @@ def _osv(
     return list(counted)
 
 
-def _osv_values(texts: Iterator[bytes]) -> Iterator[dict[str, Any] | None]:
-    """Yield each record, None for what is none."""
+def _osv_values(texts: Iterator[bytes], strict: bool) -> Iterator[dict[str, Any] | None]:
+    """Yield each record, None for what is none; where it is strict, what is not JSON is an error."""
     for text in texts:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
+            if strict:
+                raise
             yield None
             continue
         if isinstance(value, dict) and isinstance(value.get("vulns"), list):

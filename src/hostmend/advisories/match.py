@@ -144,42 +144,40 @@ def compare(found: Iterable[Installed], keys: Sequence[str], store: bundle.Bundl
             made.unreadable += 1
             continue
         made.compared += 1
-        said = _first_word(rows.get(one.name, ()), store)
-        matches = _of_package(one, said, family, made)
+        matches = _of_package(one, *_first_word(rows.get(one.name, ()), store), family, made)
         if matches:
             made.matches[one] = matches
     return made
 
 
-def _first_word(rows: Sequence[bundle.Row], store: bundle.Bundle) -> list[bundle.Row]:
-    """Return the rows of the feeds whose word comes first: the tracker's where it speaks of the package."""
-    if not rows:
-        return []
-    kinds = {row.feed: store.feeds[row.feed].kind for row in rows}
-    if "debian" in kinds.values():
-        return [row for row in rows if kinds[row.feed] == "debian"]
-    return list(rows)
+def _first_word(rows: Sequence[bundle.Row], store: bundle.Bundle) -> tuple[Sequence[bundle.Row], bool]:
+    """Return the rows of the feeds whose word comes first (the tracker's where it speaks of the package).
+
+    And whether each CVE is in one of them alone, as the tracker has it.
+    """
+    trackers = [row for row in rows if store.feeds[row.feed].kind == "debian"]
+    return trackers or rows, bool(trackers)
 
 
-def _of_package(one: Installed, rows: Sequence[bundle.Row], family: str, result: Result) -> list[Match]:
+def _of_package(one: Installed, rows: Sequence[bundle.Row], once: bool, family: str, result: Result) -> list[Match]:
     """Return the CVEs of one package. None of them is one that any advisory says the installed version has the fix for."""
     matches: dict[str, Match] = {}
     fixed_rows: list[bundle.Row] = []
     several: dict[str, list[bundle.Row]] = {}
-    newer_than: set[int] = set()  # feeds whose rows, the newest version first, have come to one that is not newer
+    passed: set[int] = set()  # feeds whose rows, the newest version first, have come to one that is not newer
     for row in rows:
         if row.advisory is not None:
             several.setdefault(row.advisory, []).append(row)
-        elif row.feed in newer_than and row.fixed is not None:
+        elif row.feed in passed and row.fixed is not None:
             fixed_rows.append(row)
         else:
             before = len(fixed_rows)
             _judge([row], one, family, matches, fixed_rows, result)
             if family == "deb" and row.fixed is not None and len(fixed_rows) > before:
-                newer_than.add(row.feed)
+                passed.add(row.feed)
     for spans in several.values():
         _judge(spans, one, family, matches, fixed_rows, result)
-    if matches:
+    if matches and not once:
         for row in fixed_rows:
             for token in row.cves.split(" "):
                 matches.pop(token.partition("=")[0], None)
@@ -213,7 +211,8 @@ def _judge(
             if not (versions.is_modular(bound) and versions.is_modular(one.version)):
                 continue
             if versions.upstream(bound) != versions.upstream(one.version):
-                result.modular.add(one.name)
+                if versions.compare(family, one.version, bound) < 0:
+                    result.modular.add(one.name)
                 continue
         if row.introduced is not None and versions.compare(family, one.version, row.introduced) < 0:
             continue

@@ -38,6 +38,7 @@ class Record:
     id: str
     modified: str
     cves: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()  # the distributions that it is about
     text: str = ""
     withdrawn: bool = False
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
@@ -55,28 +56,33 @@ def read(value: Mapping[str, Any]) -> Record:
     made.withdrawn = bool(value.get("withdrawn"))
     text = value.get("summary") or value.get("details")
     made.text = " ".join(text.split())[:TEXT] if isinstance(text, str) else ""
+    affected = list(_affected(value))
+    made.bases = tuple(dict.fromkeys(release.split(":", 1)[0] for _one, _name, release, _pro in affected))
     if made.withdrawn or not made.cves:
         return made
     severity = _severity(value)
-    for one in _maps(value.get("affected")):
-        package = one.get("package")
-        package = package if isinstance(package, dict) else {}
-        known = releases.of_ecosystem(str(package.get("ecosystem") or ""))
-        if known is None:
-            continue
-        name = package.get("name")
+    for one, name, release, pro in affected:
         if not isinstance(name, str) or not _PACKAGE.match(name):
             made.skipped += 1
             continue
-        release, pro = known
         state, letter = _state(one, pro, severity)
         base = release.split(":", 1)[0]
         for introduced, fixed, last, whole in _spans(one, made):
-            its = bundle.OPEN if state == bundle.RESOLVED and fixed is None and last is None else state
+            its = bundle.OPEN if state == bundle.RESOLVED and fixed is None else state
             # Several spans of one record are judged together: they keep its name.
             advisory = None if whole else made.id
             made.rows += [(base, release, name, introduced, fixed, last, its, advisory, f"{cve}={letter}") for cve in made.cves]
     return made
+
+
+def _affected(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any, str, bool]]:
+    """Yield (entry, name of the package, key of the release, whether for subscribers) of what is compared here."""
+    for one in _maps(value.get("affected")):
+        package = one.get("package")
+        if isinstance(package, dict):
+            known = releases.of_ecosystem(str(package.get("ecosystem") or ""))
+            if known is not None:
+                yield one, package.get("name"), *known
 
 
 def _cves(value: Mapping[str, Any]) -> tuple[str, ...]:

@@ -127,6 +127,31 @@ def records(path: Path) -> Iterator[bytes]:
             yield text
 
 
+def entries(stream: IO[bytes], deepest: int = 16) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a JSON object, one at a time: no more than one of them is in memory.
+
+    By ijson's events, for its own ``kvitems`` takes time by the square of how deeply a document is nested.
+    """
+    import ijson  # type: ignore[import-untyped]
+    from ijson.common import ObjectBuilder  # type: ignore[import-untyped]
+
+    depth, name, builder = 0, "", ObjectBuilder()
+    for event, value in ijson.basic_parse(stream, use_float=True):
+        if depth == 1 and event == "map_key":
+            name, builder = value, ObjectBuilder()
+            continue
+        if event in ("end_map", "end_array"):
+            depth -= 1
+        if depth:
+            builder.event(event, value)
+        if event in ("start_map", "start_array"):
+            depth += 1
+            if depth > deepest:
+                raise AdvisoryError("is nested too deeply")
+        elif depth == 1:
+            yield name, builder.value
+
+
 def lines(stream: IO[bytes], longest: int = 1024 * 1024) -> Iterator[str]:
     """Yield the lines of a text; one that is longer than any of an advisory file is an error."""
     while line := stream.readline(longest):

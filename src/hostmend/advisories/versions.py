@@ -20,9 +20,8 @@ def compare(family: str, one: str, other: str) -> int:
     :raises VersionError: where one of them is no version of that family.
     """
     mine, theirs = key(family, one), key(family, other)
-    if mine == theirs:
-        return 0
-    return -1 if mine < theirs else 1
+    # Not by equality: 1.0 and 1.00 are the same version in other words.
+    return -1 if mine < theirs else 1 if theirs < mine else 0
 
 
 @functools.lru_cache(maxsize=32768)
