@@ -179,28 +179,28 @@ class ActionModule(ActionBase):
 
     def _compared(self, findings, result, catalog, task_vars):
         """Return the findings, with what the bundle of advisories says of the host's packages."""
-        known = catalog.classes.get("updates")
-        if known is None or not any(one["check"] == "updates.cve" for one in findings):
+        if "updates" not in catalog.classes or not any(one["check"] == "updates.cve" for one in findings):
             return findings
-        given = {}
-        for name in ("advisories", "advisories_days"):
-            option, variable = known.policy.get(name), f"hostmend_updates_{name}"
-            if option is not None and variable in task_vars:
-                given[name] = converted(variable, self._value(variable, task_vars[variable]), option)
-            elif option is not None:
-                given[name] = option.default
-        path = given.get("advisories")
         advisories = controller.part("advisories")
-        facts = result.get("ansible_facts")
-        facts = facts.get("hostmend") if isinstance(facts, dict) else None
-        days = given.get("advisories_days")
+        path = self._of_updates("advisories", "", catalog, task_vars)
+        given = result.get("ansible_facts")
+        facts = given.get("hostmend") if isinstance(given, dict) else None
         return controller.part("advisories.findings").join(
             findings,
             facts.get("updates") if isinstance(facts, dict) else None,
             result.get("system"),
-            advisories.location(self._loader.path_dwim(str(path)) if path else None),
-            advisories.MAX_AGE_DAYS if days is None else days,
+            advisories.location(self._loader.path_dwim(path) if path else None),
+            self._of_updates("advisories_days", advisories.MAX_AGE_DAYS, catalog, task_vars),
         )
+
+    def _of_updates(self, name, default, catalog, task_vars):
+        """Return an option of the class updates that no detector takes."""
+        part = controller.part("catalog")
+        known = part.Option(name, "int" if isinstance(default, int) else "str", default, part.Text("", ""))
+        option = catalog.classes["updates"].policy.get(name, known)
+        variable = f"hostmend_updates_{name}"
+        value = self._value(variable, task_vars[variable]) if variable in task_vars else option.default
+        return default if value is None else converted(variable, value, option)
 
     def _max_risk(self, common, catalog, task_vars):
         risks = controller.part("plan").RISKS
