@@ -123,7 +123,7 @@ def test_findings_are_ranked_by_severity_then_exploitation_then_likelihood(bundl
     assert "sudo (known to be exploited)" in table.text(report)
     assert markdown.render(report).count("known to be exploited") == 1
     page = html.render(report)
-    assert page.count('<span class="mark kev"') == 1
+    assert page.count('<span class="mark kev"') == 2  # beside the finding, and in what to do first
     assert "CVE-2026-7000" in page
     assert "CVE-2026-7000" in csv_.render(report)
 

@@ -54,6 +54,7 @@ def test_a_version_older_than_the_backport_with_the_fix_is_found_and_explained(d
         "why": {"CVE-2026-1000": "older than 3.0.16-1~deb12u2, which has the fix"},
         "bundle": {"source": "Debian security tracker", "dated": "2026-11-24T12:00:00Z", "age_days": 1.0},
     }
+    assert one["reason"] == "3.0.15-1~deb12u1 is older than 3.0.16-1~deb12u2, which has the fix of 1 CVE"
     assert (one["epss"], "known_exploited" in one) == (0.04512, False)
     assert made[REST]["status"] == "passed"
     assert observed(made[REST])["compared"] == 2
@@ -205,13 +206,13 @@ def test_an_entry_of_another_form_is_not_believed_and_nothing_passes(debian: Pat
     made = judged(debian, package("bash", "5.2.15-2"), entry)
     assert set(made) == {REST, UNSEEN}
     assert made[REST]["status"] == "unknown"
-    assert "1 entries of the list of packages cannot be read" in made[REST]["reason"]
+    assert "1 package of the host's list cannot be read" in made[REST]["reason"]
 
 
 def test_a_list_without_end_is_bounded(debian: Path) -> None:
     made = judged(debian, *(package(f"p{number}", "1.0-1") for number in range(20_050)))
     assert observed(made[REST])["compared"] == 20_000
-    assert "50 entries" in made[REST]["reason"]
+    assert "50 packages of" in made[REST]["reason"]
 
 
 def test_a_pending_update_gets_the_cves_that_it_fixes(debian: Path) -> None:

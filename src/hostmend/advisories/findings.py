@@ -22,7 +22,7 @@ REST = "installed packages"
 UNFIXED = "packages without a fixed version"
 UNSEEN = "containers and static binaries"
 #: CVEs that a finding names; the rest are counted.
-MOST_NAMED = 50
+MOST_NAMED = 40
 MOST_EXPLAINED = 20
 #: From this probability of exploitation within 30 days on, a CVE is no longer of low severity.
 LIKELY = 0.5
@@ -202,10 +202,11 @@ def _of_package(
     named = [one.cve for one in matches[:MOST_NAMED]]
     kev = [one.cve for one in matches if package.exploitation(one).kev]
     scores = [score for one in matches if (score := package.exploitation(one).epss) is not None]
+    fixed = _newest(package, matches)
     evidence: dict[str, Any] = {
         "installed": ", ".join(package.versions),
         "packages": list(package.names)[:MOST_EXPLAINED],
-        **({"fixed": fixed} if (fixed := _newest(package, matches)) else {}),
+        **({"fixed": fixed} if fixed else {}),
         "cves": named,
         "count": len(matches),
         **({"kev": kev[:MOST_NAMED]} if has_kev else {}),
@@ -213,7 +214,10 @@ def _of_package(
         "why": {one.cve: _why(one) for one in matches[:MOST_EXPLAINED]},
         "bundle": dict(about),
     }
-    made = _finding("open", resource, evidence=evidence)
+    reason = (
+        f"{evidence['installed']} is older than {fixed}, which has the fix of {_counted(len(matches), 'CVE')}" if fixed else ""
+    )
+    made = _finding("open", resource, evidence=evidence, reason=reason)
     made["severity"] = severity(matches[0], package.exploitation(matches[0]))
     made["references"] = named
     if kev:
@@ -251,9 +255,14 @@ def _minor(packages: Sequence[Package], result: match.Result, about: Mapping[str
     }
     parts = []
     if count:
-        parts.append(f"{count} CVEs of {len(unfixed)} packages, none of them called grave, have no fixed version")
+        parts.append(
+            f"{_counted(count, 'CVE')} of {_counted(len(unfixed), 'package')}, none of them called grave, "
+            f"{'has' if count == 1 else 'have'} no fixed version"
+        )
     if result.undetermined:
-        parts.append(f"of {result.undetermined} it is not known whether they apply")
+        parts.append(
+            f"the distribution does not know yet whether {_counted(result.undetermined, 'CVE')} of installed packages apply"
+        )
     return [_finding("not_assessed", UNFIXED, evidence=evidence, reason="; ".join(parts))]
 
 
@@ -267,12 +276,14 @@ def _rest(result: match.Result, about: Mapping[str, Any], max_age_days: float) -
     }
     gaps = []
     if about["age_days"] > max_age_days:
-        gaps.append(f"the advisories are {about['age_days']:g} days old, and the policy is {max_age_days:g}: import newer ones")
+        gaps.append(
+            f"the advisories are {about['age_days']:g} days old, and the policy allows {max_age_days:g}: import newer ones"
+        )
     if result.unreadable:
-        gaps.append(f"{result.unreadable} entries of the list of packages cannot be read")
+        gaps.append(f"{_counted(result.unreadable, 'package')} of the host's list cannot be read")
     if result.modular:
         some = ", ".join(sorted(result.modular)[:5])
-        gaps.append(f"{len(result.modular)} packages are of module streams that cannot be told apart ({some})")
+        gaps.append(f"{_counted(len(result.modular), 'package')} of module streams cannot be compared ({some})")
     if gaps:
         return _finding("unknown", REST, evidence=evidence, reason="; ".join(gaps))
     return _finding("passed", REST, evidence=evidence)
@@ -309,6 +320,10 @@ def _finding(status: str, resource: str, evidence: Mapping[str, Any] | None = No
         "evidence": {"observed": dict(evidence)} if evidence else {},
         "reason": reason,
     }
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def age_days(dated: str, now: datetime) -> float:
