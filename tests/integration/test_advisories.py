@@ -26,7 +26,8 @@ def fleet(fleet_of: Any) -> Fleet:
 def tracker(fleet: Fleet, folder: Path) -> str:
     """Write what a tracker would say of packages that the host really has, and return its path."""
     asked = fleet["advisories"].sh("dpkg-query -W -f '${source:Package} ${source:Version}\\n' libc6 bash login")
-    (glibc, has), (bash, its), (shadow, _version) = (line.split() for line in asked.splitlines())
+    has = dict(line.split() for line in asked.splitlines())
+    assert set(has) == {"glibc", "bash", "shadow"}
 
     def said(**more: str) -> dict[str, Any]:
         return {"description": "x", "releases": {SUITE: {"repositories": {SUITE: "1"}, "urgency": "not yet assigned", **more}}}
@@ -35,9 +36,9 @@ def tracker(fleet: Fleet, folder: Path) -> str:
     path.write_text(
         json.dumps(
             {
-                glibc: {"CVE-2026-0001": said(status="resolved", fixed_version=f"{has}.1")},
-                bash: {"CVE-2026-0002": said(status="resolved", fixed_version=its)},
-                shadow: {"CVE-2026-0003": said(status="open", urgency="high")},
+                "glibc": {"CVE-2026-0001": said(status="resolved", fixed_version=f"{has['glibc']}.1")},
+                "bash": {"CVE-2026-0002": said(status="resolved", fixed_version=has["bash"])},
+                "shadow": {"CVE-2026-0003": said(status="open", urgency="high")},
                 "linux": {"CVE-2026-0004": said(status="open", urgency="high")},
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,22 @@ def test_no_bundle_and_a_broken_one_are_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("facts", [None, [], "x", {}, {"packages": None}, {"packages": "abc"}, {"packages": []}])
 def test_without_a_list_of_packages_the_detectors_word_stays(debian: Path, facts: Any) -> None:
     assert findings.join([dict(ASKED)], facts, {}, debian, now=NOW) == [ASKED]
+
+
+def test_a_list_that_is_not_whole_passes_nothing(debian: Path) -> None:
+    facts = {"packages": [package("bash", "5.2")], "distribution": BOOKWORM, "gaps": ["a part of it cannot be read"]}
+    (rest,) = [one for one in findings.join([dict(ASKED)], facts, {}, debian, now=NOW) if one["resource"] == REST]
+    assert (rest["status"], rest["reason"]) == ("unknown", "the host's list of packages is not whole")
+
+
+def test_a_library_that_is_missing_is_unknown(debian: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions.key.cache_clear()
+    versions._parser.cache_clear()
+    monkeypatch.setitem(sys.modules, "univers.debian", None)
+    rest = judged(debian, package("bash", "5.2"))[REST]
+    assert rest["status"] == "unknown"
+    assert "the Python package univers.debian is missing on the controller" in rest["reason"]
+    versions._parser.cache_clear()
 
 
 def test_where_the_class_was_not_asked_for_nothing_is_done(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ the catalogue. The host's facts are its own word: they are compared, and never b
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,9 +64,19 @@ def join(
         made, judged = _judge(facts, packages, system, path, max_age_days, now or datetime.now(UTC))
     except AdvisoryError as error:
         made, judged = [_finding("unknown", REST, reason=str(error))], {}
+    except ImportError as error:  # a collection without the package hostmend and what that brings along
+        reason = f"the Python package {error.name} is missing on the controller: versions cannot be compared"
+        made, judged = [_finding("unknown", REST, reason=reason)], {}
     others = [_with_cves(one, judged) for one in findings if not any(one is gone for gone in asked)]
     said = {one["resource"] for one in others if one.get("check") == CHECK}
     return others + [one for one in made if one["resource"] not in said]
+
+
+def preload() -> None:
+    """Import in a process that will be forked what comparing takes."""
+    with contextlib.suppress(ImportError, versions.VersionError):
+        for family in sorted(set(releases.FAMILIES.values())):
+            versions.key(family, "1-1")
 
 
 Judged = dict[str, "Package"]
@@ -152,6 +163,7 @@ def _judge(
     result = match.compare(found, keys, store)
     result.unreadable += bad
     result.kernel = told
+    result.incomplete = bool(facts.get("gaps"))
     sources = _by_source(result, store, releases.family(keys[0]))
     newest = max(covering, key=lambda feed: feed.dated)
     about = {"source": newest.name, "dated": newest.dated, "age_days": age_days(newest.dated, now)}
@@ -281,6 +293,8 @@ def _rest(result: match.Result, about: Mapping[str, Any], max_age_days: float) -
         )
     if result.unreadable:
         gaps.append(f"{_counted(result.unreadable, 'package')} of the host's list cannot be read")
+    if result.incomplete:
+        gaps.append("the host's list of packages is not whole")
     if result.modular:
         some = ", ".join(sorted(result.modular)[:5])
         gaps.append(f"{_counted(len(result.modular), 'package')} of module streams cannot be compared ({some})")

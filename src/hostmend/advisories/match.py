@@ -54,6 +54,7 @@ class Result:
     matches: dict[Installed, list[Match]] = field(default_factory=dict)
     compared: int = 0
     unreadable: int = 0  # entries of the host's list that are none, or have a version that is none
+    incomplete: bool = False  # the host said that its list is not whole
     modular: set[str] = field(default_factory=set)  # packages of module streams that could not be compared
     undetermined: int = 0  # CVEs of which the distribution does not know yet
     unimportant: int = 0
