@@ -22,6 +22,9 @@ from ansible_collections.hostmend.hardening.plugins.plugin_utils import controll
 MODULE = "hostmend.hardening.security_facts"
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 PLANNED = ("waves", "wave_group", "redundancy_groups", "maintenance_windows", "on_failure", "unattended_risk")
+NOT_THE_HOSTS = (
+    "fix", "title", "kind", "why", "change", "outcome", "before", "waiver", "waiver_expired", "known_exploited", "epss",
+)
 CHECK = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*\Z")
 
 controller.preload()
@@ -66,7 +69,7 @@ def sound(findings):
         ):
             raise AnsibleActionFail("the host's answer is not that of security_facts")
         # What is wrong is the host's to say; what mends it and at which risk is the catalogue's, and no less.
-        for name in ("fix", "title", "kind", "why", "change", "outcome", "before", "waiver", "waiver_expired"):
+        for name in NOT_THE_HOSTS:
             one.pop(name, None)
         one["class"] = one["check"].split(".", 1)[0]
     return findings
@@ -145,7 +148,8 @@ class ActionModule(ActionBase):
     def _join(self, result, catalog, common, task_vars):
         join = controller.part("catalog").join
         # Texts of a host are data: nothing in them is ever evaluated as a template.
-        findings = self._waived([join(one, catalog) for one in sound(result.get("findings"))], common, task_vars)
+        said = self._compared(sound(result.get("findings")), result, catalog, task_vars)
+        findings = self._waived([join(one, catalog) for one in said], common, task_vars)
         findings = [wrap_var(one) for one in findings]
         result.update(findings=findings, changed=False)
         plan = controller.part("plan")
@@ -172,6 +176,31 @@ class ActionModule(ActionBase):
             # Roles configure and enable where this is false, and neither start nor reload nor probe.
             "hostmend_running": bool((result.get("system") or {}).get("running", True)),
         }
+
+    def _compared(self, findings, result, catalog, task_vars):
+        """Return the findings, with what the bundle of advisories says of the host's packages."""
+        if "updates" not in catalog.classes or not any(one["check"] == "updates.cve" for one in findings):
+            return findings
+        advisories = controller.part("advisories")
+        path = self._of_updates("advisories", "", catalog, task_vars)
+        given = result.get("ansible_facts")
+        facts = given.get("hostmend") if isinstance(given, dict) else None
+        return controller.part("advisories.findings").join(
+            findings,
+            facts.get("updates") if isinstance(facts, dict) else None,
+            result.get("system"),
+            advisories.location(self._loader.path_dwim(path) if path else None),
+            self._of_updates("advisories_days", advisories.MAX_AGE_DAYS, catalog, task_vars),
+        )
+
+    def _of_updates(self, name, default, catalog, task_vars):
+        """Return an option of the class updates that no detector takes."""
+        part = controller.part("catalog")
+        known = part.Option(name, "int" if isinstance(default, int) else "str", default, part.Text("", ""))
+        option = catalog.classes["updates"].policy.get(name, known)
+        variable = f"hostmend_updates_{name}"
+        value = self._value(variable, task_vars[variable]) if variable in task_vars else option.default
+        return default if value is None else converted(variable, value, option)
 
     def _max_risk(self, common, catalog, task_vars):
         risks = controller.part("plan").RISKS

@@ -41,8 +41,9 @@ def near(name: str, known: list[str]) -> str:
 
 
 def preload() -> None:
-    """Read the catalogue in the process that forks the workers, so that not each of them reads it again."""
+    """Read in the process that forks the workers what each of them would read again."""
     try:
-        catalog()
+        if "updates" in catalog().classes and part("advisories").location().exists():
+            part("advisories.findings").preload()
     except Exception:  # the task that needs it says what is wrong
         pass

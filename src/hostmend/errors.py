@@ -14,6 +14,10 @@ class StoreError(HostmendError):
     """The store of runs cannot be read or written."""
 
 
+class AdvisoryError(HostmendError):
+    """An advisory source, or the bundle of advisories, cannot be read or written."""
+
+
 class StoppedError(HostmendError):
     """A person or the system asked the run to stop."""
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hostmend import advisories
 from hostmend.errors import HostmendError
 
 #: How often a wish to stop is looked for, and how long Ansible has for ending its workers itself.
@@ -160,6 +161,8 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
         "PYTHONUNBUFFERED": "1",
     }
+    if environ.get("HOSTMEND_ADVISORIES"):  # a path that is relative is so to where the command was given
+        made["HOSTMEND_ADVISORIES"] = str(advisories.location(environ=environ))
     place = collections_path(root)
     if place is not None:
         given = environ.get("ANSIBLE_COLLECTIONS_PATH") or environ.get("ANSIBLE_COLLECTIONS_PATHS")

@@ -249,6 +249,12 @@ def test_host_keys_are_checked_unless_the_user_says_no(nowhere: Path) -> None:
     )
 
 
+def test_a_bundle_is_the_same_file_wherever_ansible_runs(nowhere: Path) -> None:
+    made = session.environment(ROOT, UserConfig({"HOSTMEND_ADVISORIES": "mine/advisories.db"}))
+    assert made["HOSTMEND_ADVISORIES"] == str(Path.cwd() / "mine/advisories.db")
+    assert "HOSTMEND_ADVISORIES" not in session.environment(ROOT, UserConfig({}))
+
+
 def test_a_config_named_by_the_environment_is_the_one(nowhere: Path) -> None:
     (nowhere / "ansible.cfg").write_text("[defaults]\nforks = 7\n")
     (nowhere / "other.cfg").write_text("[defaults]\ninventory = hosts\n")

@@ -51,6 +51,8 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
         word = finding.get("outcome") if finding.get("outcome") in ("mended", "made_worse") else None
         word = word or (grade(finding) if finding["status"] == "open" else finding["status"])
         reason = f" ({_text(finding['reason'])})" if finding["reason"] else ""
+        if finding["status"] == "open" and finding.get("known_exploited"):
+            reason += " **known to be exploited**"
         role = finding["fix"].get("role")
         fix = f"{_text(role)}, {finding['fix']['risk']}" if role else "by hand"
         cells = [

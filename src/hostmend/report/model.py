@@ -137,11 +137,14 @@ def _check(catalog: catalogue.Catalog, name: str, language: str) -> dict[str, An
     }
 
 
-def order(finding: Mapping[str, Any]) -> tuple[int, int, int, str, str]:
-    """Sort key: open first, the gravest first, the safest fix first."""
+def order(finding: Mapping[str, Any]) -> tuple[int, int, bool, float, int, str, str]:
+    """Sort key: open first, the gravest first, what is known to be exploited or likely to be first, the safest fix first."""
+    epss = finding.get("epss")
     return (
         _STATUS_ORDER.get(str(finding.get("status")), len(_STATUS_ORDER)),
         _GRADE_ORDER.get(grade(finding), len(_GRADE_ORDER)),
+        not finding.get("known_exploited"),
+        -float(epss) if isinstance(epss, (int, float)) else 0.0,
         _RISK_ORDER.get(str((finding.get("fix") or {}).get("risk")), len(_RISK_ORDER)),
         str(finding.get("check")),
         str(finding.get("resource")),

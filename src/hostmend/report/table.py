@@ -124,6 +124,8 @@ def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
     body = Text(visible(finding["title"]))
     if finding["resource"]:
         body.append(f": {visible(finding['resource'], 300)}", style="bright_black")
+    if status == "open" and finding.get("known_exploited"):
+        body.append(" (known to be exploited)", style="bold red")
     if outcome in ("still_open", "made_worse"):
         body.append(f" ({OUTCOMES[outcome]})", style="bold red")
     if status == "open" and finding.get("trend") in TRENDS:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from advisory_data import ASKED, BOOKWORM, bundled, package, sample
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hostmend.hardening.plugins.action.security_facts import ActionModule, converted, sound
 
-from hostmend.catalog import Option, Text, load
+from hostmend.catalog import Catalog, Check, Fix, IssueClass, Option, Text, load
 
 
 def option(kind: str, **more: Any) -> Option:
@@ -105,3 +108,66 @@ def test_classes_are_names_that_there_are(given: Any, expected: list[str] | None
     assert ActionModule._subset(given, catalog) == expected
     with pytest.raises(AnsibleActionFail, match=r"no such class: servics .did you mean services"):
         ActionModule._subset(["servics"], catalog)
+
+
+def updates() -> Catalog:
+    """Return a catalogue with the class whose packages are compared with the bundle."""
+    texts = Text("x", "x")
+    checks = {
+        name: Check(name, "updates", "vulnerability", "medium", texts, texts, texts, Fix("manual"))
+        for name in ("updates.cve", "updates.security_pending")
+    }
+    return Catalog({"updates": IssueClass("updates", texts, texts, {}, checks)}, load().common)
+
+
+def joined(catalog: Catalog, variables: dict[str, Any], facts: Any, *findings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings that the action makes of a host's answer."""
+    action = ActionModule.__new__(ActionModule)
+    action._loader = SimpleNamespace(path_dwim=str)
+    action._templar = SimpleNamespace(template=lambda value: value)
+    action._task = SimpleNamespace(check_mode=False)
+    result = {
+        "findings": [dict(ASKED), *findings],
+        "ansible_facts": {"hostmend": {"updates": facts}},
+        "system": {"kernel": "6.1.0", "running": True},
+    }
+    action._join(result, catalog, {}, variables)
+    made: list[dict[str, Any]] = result["findings"]
+    return made
+
+
+def test_a_hosts_packages_are_compared_with_the_bundle(tmp_path: Path) -> None:
+    path = bundled(tmp_path, sample(tmp_path, "debian.json", days_old=3000), sample(tmp_path, "kev.json"))
+    facts = {"packages": [package("sudo", "1.9.13p3-1+deb12u1")], "distribution": BOOKWORM}
+    faked = {"check": "updates.security_pending", "status": "open", "resource": "x", "known_exploited": True, "epss": 1.0}
+    made = joined(updates(), {"hostmend_updates_advisories": str(path)}, facts, faked)
+    (one,) = [each for each in made if each["resource"] == "sudo"]
+    assert (one["check"], one["severity"], one["known_exploited"]) == ("updates.cve", "high", True)
+    assert (one["title"], one["fix"]) == ("x", {"risk": "manual"})
+    (other,) = [each for each in made if each["resource"] == "x"]
+    assert not {"known_exploited", "epss"} & set(other)  # that is not a host's to say
+    (rest,) = [each for each in made if each["resource"] == "installed packages"]
+    assert rest["status"] == "unknown"  # the advisories are years old
+    made = joined(updates(), {"hostmend_updates_advisories": str(path), "hostmend_updates_advisories_days": "99999"}, facts)
+    assert [each["status"] for each in made if each["resource"] == "installed packages"] == ["passed"]
+
+
+def test_without_a_bundle_it_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTMEND_ADVISORIES", str(tmp_path / "none.db"))
+    facts = {"packages": [package("sudo", "1.9")], "distribution": BOOKWORM}
+    (one,) = joined(updates(), {}, facts)
+    assert one["status"] == "unknown"
+    assert str(tmp_path / "none.db") in one["reason"]
+
+
+def test_where_the_class_is_not_there_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTMEND_ADVISORIES", "/nowhere")
+    facts = {"packages": [package("sudo", "1.9")], "distribution": BOOKWORM}
+    (one,) = joined(Catalog({}, load().common), {}, facts)
+    assert one["reason"] == ASKED["reason"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("advisories", ["x"]), ("advisories_days", "soon"), ("advisories_days", [])])
+def test_a_policy_of_another_type_is_one_line(name: str, value: Any) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"hostmend_updates_{name} must be of type"):
+        joined(updates(), {f"hostmend_updates_{name}": value}, {"packages": [["a", "1", "a", "1"]]})

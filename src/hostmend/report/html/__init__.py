@@ -205,17 +205,21 @@ def first_things(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 group["mendable"][name] = True
                 worse = group["risk"] == "manual" or RISKS.index(risk) > RISKS.index(group["risk"])
                 group["risk"] = risk if worse else group["risk"]
-            if model.order(finding)[1] < model.order(group["worst"])[1]:
+            if _gravity(finding) < _gravity(group["worst"]):
                 group["worst"] = finding
             if _standing(finding) < _standing(group["finding"]):
                 group["finding"] = finding
     made = [{**group, "hosts": list(group["hosts"]), "mendable": list(group["mendable"])} for group in groups.values()]
 
-    def rank(group: Mapping[str, Any]) -> tuple[int, int, int, str]:
-        gravity = model.order(group["worst"])[1]
-        return gravity, RISKS.index(group["risk"]), -len(group["hosts"]), group["finding"]["check"]
+    def rank(group: Mapping[str, Any]) -> tuple[tuple[Any, ...], int, int, str]:
+        return _gravity(group["worst"]), RISKS.index(group["risk"]), -len(group["hosts"]), group["finding"]["check"]
 
     return sorted(made, key=rank)
+
+
+def _gravity(finding: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return how grave an open finding is, and of equals how likely somebody makes use of it."""
+    return model.order(finding)[1:4]
 
 
 def _standing(finding: Mapping[str, Any]) -> tuple[bool, int]:
