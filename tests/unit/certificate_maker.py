@@ -10,15 +10,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 KEYS: dict[str, Any] = {}
 
 
 def key(name: str) -> Any:
     """Return a key of that name, the same each time; ``rsa1024`` and the like are RSA."""
     if name not in KEYS:
-        KEYS[name] = rsa.generate_private_key(65537, int(name[3:])) if name.startswith("rsa") else ec.generate_private_key(
-            ec.SECP256R1())
+        KEYS[name] = (
+            rsa.generate_private_key(65537, int(name[3:])) if name.startswith("rsa") else ec.generate_private_key(ec.SECP256R1())
+        )
     return KEYS[name]
 
 
@@ -28,9 +29,17 @@ def key_pem(name: str, password: bytes | None = None) -> bytes:
     return made
 
 
-def certificate(names: tuple[str, ...] = ("www.example.org",), by: str = "ca", of: str = "leaf", since: float = -30,
-                until: float = 60, ca: bool = False, aia: bool = False, common: str | None = None,
-                issuer: str = "Test CA") -> x509.Certificate:
+def certificate(
+    names: tuple[str, ...] = ("www.example.org",),
+    by: str = "ca",
+    of: str = "leaf",
+    since: float = -30,
+    until: float = 60,
+    ca: bool = False,
+    aia: bool = False,
+    common: str | None = None,
+    issuer: str = "Test CA",
+) -> x509.Certificate:
     """Return a certificate of the key ``of``, signed with the key ``by``; since and until are days from now."""
     subject = common if common is not None else names[0]
     if by == of:
@@ -51,8 +60,9 @@ def certificate(names: tuple[str, ...] = ("www.example.org",), by: str = "ca", o
         made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), False)
     if aia:
         where = x509.UniformResourceIdentifier("http://ca.example.org/ca.der")
-        made = made.add_extension(x509.AuthorityInformationAccess(
-            [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, where)]), False)
+        made = made.add_extension(
+            x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, where)]), False
+        )
     return made.sign(key(by), hashes.SHA256())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -25,10 +26,24 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import Hos
 
 PATH, KEY = "/etc/ssl/www.pem", "/etc/ssl/www.key"
 POLICY: dict[str, Any] = {**certificates.POLICY, "common": {}}
-NOTHING = {"certbot": {"installed": False, "lineages": [], "runs": [], "gaps": []}, "acme_sh": {"domains": [], "runs": []},
-           "certmonger": {"requests": [], "failure": ""}, "registry": {}, "timer_unit": "certbot.timer"}
-LINEAGE = {"name": "www.example.org", "fault": "", "authenticator": "webroot", "installer": "", "server": "https://acme/dir",
-           "hooks": ["/etc/letsencrypt/renewal-hooks/deploy/nginx"], "certificate": PATH, "failure": "", "manual": False}
+NOTHING = {
+    "certbot": {"installed": False, "lineages": [], "runs": [], "gaps": []},
+    "acme_sh": {"domains": [], "runs": []},
+    "certmonger": {"requests": [], "failure": ""},
+    "registry": {},
+    "timer_unit": "certbot.timer",
+}
+LINEAGE = {
+    "name": "www.example.org",
+    "fault": "",
+    "authenticator": "webroot",
+    "installer": "",
+    "server": "https://acme/dir",
+    "hooks": ["/etc/letsencrypt/renewal-hooks/deploy/nginx"],
+    "certificate": PATH,
+    "failure": "",
+    "manual": False,
+}
 
 
 def told(**more: Any) -> dict[str, Any]:
@@ -37,19 +52,57 @@ def told(**more: Any) -> dict[str, Any]:
     return made
 
 
-def facts(chain: list[dict[str, Any]] | None = None, faults: tuple[str, ...] = (), anchored: bool | None = True, matches: str = "yes",
-          served: dict[str, Any] | None = None, renewal: dict[str, Any] | None = None, key: dict[str, Any] | None = None,
-          **use: Any) -> dict[str, Any]:
+def facts(
+    chain: list[dict[str, Any]] | None = None,
+    faults: tuple[str, ...] = (),
+    anchored: bool | None = True,
+    matches: str = "yes",
+    served: dict[str, Any] | None = None,
+    renewal: dict[str, Any] | None = None,
+    key: dict[str, Any] | None = None,
+    **use: Any,
+) -> dict[str, Any]:
     chain = [told()] if chain is None else chain
-    one = {"service": "nginx", "unit": "nginx.service", "certificate": PATH, "key": KEY, "names": ["www.example.org"],
-           "ports": [443], "loopback": False, "probes": [], "keystore": False, "chain": "", "file": "/etc/nginx/nginx.conf", **use}
-    keys = {"mode": "0600", "owner": "root", "group": "root", "others": "", "worker": "", "want_mode": "0600", "want_group": "",
-            "matches": {PATH: matches}, **(key or {})}
-    answers = [{"service": "nginx", "address": "127.0.0.1", "port": 443, "kind": "", "name": "", "loopback": False, **served}] \
-        if served else []
-    return {"live": True, "now": time.time(), "uses": [one], "gaps": [], "keys": {KEY: keys}, "served": answers,
-            "files": {PATH: {"certificates": chain, "faults": list(faults), "anchored": anchored}},
-            "renewal": {**copy.deepcopy(NOTHING), **(renewal or {})}}
+    one = {
+        "service": "nginx",
+        "unit": "nginx.service",
+        "certificate": PATH,
+        "key": KEY,
+        "names": ["www.example.org"],
+        "ports": [443],
+        "loopback": False,
+        "probes": [],
+        "keystore": False,
+        "chain": "",
+        "file": "/etc/nginx/nginx.conf",
+        **use,
+    }
+    keys = {
+        "mode": "0600",
+        "owner": "root",
+        "group": "root",
+        "others": "",
+        "worker": "",
+        "want_mode": "0600",
+        "want_group": "",
+        "matches": {PATH: matches},
+        **(key or {}),
+    }
+    answers = (
+        [{"service": "nginx", "address": "127.0.0.1", "port": 443, "kind": "", "name": "", "loopback": False, **served}]
+        if served
+        else []
+    )
+    return {
+        "live": True,
+        "now": time.time(),
+        "uses": [one],
+        "gaps": [],
+        "keys": {KEY: keys},
+        "served": answers,
+        "files": {PATH: {"certificates": chain, "faults": list(faults), "anchored": anchored}},
+        "renewal": {**copy.deepcopy(NOTHING), **(renewal or {})},
+    }
 
 
 def judge(check: str, made: dict[str, Any], **policy: Any) -> dict[str, Any]:
@@ -64,7 +117,10 @@ def status(check: str, made: dict[str, Any], **policy: Any) -> str:
 
 
 def test_a_certificate_in_order_passes_every_check() -> None:
-    made = facts(served={"certificate": None}, renewal={"certbot": {**NOTHING["certbot"], "lineages": [LINEAGE], "runs": ["certbot.timer"]}})
+    made = facts(
+        served={"certificate": None},
+        renewal={"certbot": {**NOTHING["certbot"], "lineages": [LINEAGE], "runs": ["certbot.timer"]}},
+    )
     made["served"][0]["certificate"] = made["files"][PATH]["certificates"][0]
     found = certificates.check(made, POLICY)
     assert {one["check"] for one in found} == set(certificates.CHECKS)
@@ -80,8 +136,14 @@ def test_no_certificate_is_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("since", "until", "expired", "expiring"),
-    [(-30, 60, "passed", "passed"), (-85, 5, "passed", "open"), (-90, -1, "open", "not_applicable"), (1, 60, "open", "passed"),
-     (-36, 11, "passed", "open"), (-34, 13, "passed", "passed")],
+    [
+        (-30, 60, "passed", "passed"),
+        (-85, 5, "passed", "open"),
+        (-90, -1, "open", "not_applicable"),
+        (1, 60, "open", "passed"),
+        (-36, 11, "passed", "open"),
+        (-34, 13, "passed", "passed"),
+    ],
 )
 def test_time(since: float, until: float, expired: str, expiring: str) -> None:
     made = facts([told(since=since, until=until)])
@@ -102,7 +164,10 @@ def test_a_certificate_signed_by_itself() -> None:
     own = told(by="leaf", of="leaf")
     assert judge("certificates.self_signed", facts([own]))["risk"] == "manual"
     assert status("certificates.self_signed", facts([own], loopback=True)) == "passed"
-    assert judge("certificates.self_signed", facts([own]), private_names=["*.example.org"])["evidence"]["persistent"]["mend"] == "private"
+    assert (
+        judge("certificates.self_signed", facts([own]), private_names=["*.example.org"])["evidence"]["persistent"]["mend"]
+        == "private"
+    )
 
 
 def test_the_chain() -> None:
@@ -129,7 +194,9 @@ def test_what_cannot_be_read_is_unknown() -> None:
         assert one["status"] == "unknown" and "cut off" in one["reason"]
     made = facts()
     made.update(uses=[], files={}, keys={}, gaps=[{"service": "nginx", "reason": "nginx refuses its configuration: x"}])
-    assert {one["status"] for one in certificates.check(made, POLICY) if one["check"] != "certificates.renewal_broken"} == {"unknown"}
+    assert {one["status"] for one in certificates.check(made, POLICY) if one["check"] != "certificates.renewal_broken"} == {
+        "unknown"
+    }
 
 
 def test_keys() -> None:
@@ -205,6 +272,7 @@ def test_others_who_renew() -> None:
 
 # Reading a root filesystem that is not running
 
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a root filesystem where nginx and postgresql are enabled."""
@@ -213,7 +281,8 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\npostgres:x:105:110::/:/bin/sh\n")
     (tmp_path / "etc/group").write_text("root:x:0:\npostgres:x:110:\n")
     (tmp_path / "etc/nginx/nginx.conf").write_text(
-        f"http {{ server {{ listen 443 ssl; server_name www.example.org; ssl_certificate {PATH}; ssl_certificate_key {KEY}; }} }}")
+        f"http {{ server {{ listen 443 ssl; server_name www.example.org; ssl_certificate {PATH}; ssl_certificate_key {KEY}; }} }}"
+    )
     units, wants = tmp_path / "usr/lib/systemd/system", tmp_path / "etc/systemd/system/multi-user.target.wants"
     units.mkdir(parents=True)
     wants.mkdir(parents=True)
@@ -234,15 +303,25 @@ def look(root: Path) -> dict[str, str]:
     order = ("open", "unknown", "passed", "not_applicable")
     found: dict[str, str] = {}
     for one in certificates.check(made, POLICY):
-        found[one["check"].split(".")[1]] = min(one["status"], found.get(one["check"].split(".")[1], "not_applicable"),
-                                                key=order.index)
+        found[one["check"].split(".")[1]] = min(
+            one["status"], found.get(one["check"].split(".")[1], "not_applicable"), key=order.index
+        )
     return found
 
 
 def test_an_image_is_judged_by_its_files(root: Path) -> None:
-    assert look(root) == {"expired": "passed", "expiring": "passed", "weak": "passed", "self_signed": "passed", "chain": "unknown",
-                          "name_mismatch": "passed", "key_mismatch": "passed", "key_readable": "passed",
-                          "served_differs": "not_applicable", "renewal_broken": "not_applicable"}
+    assert look(root) == {
+        "expired": "passed",
+        "expiring": "passed",
+        "weak": "passed",
+        "self_signed": "passed",
+        "chain": "unknown",
+        "name_mismatch": "passed",
+        "key_mismatch": "passed",
+        "key_readable": "passed",
+        "served_differs": "not_applicable",
+        "renewal_broken": "not_applicable",
+    }
 
 
 def test_a_service_that_is_not_enabled_uses_nothing(root: Path) -> None:
@@ -263,7 +342,9 @@ def test_keys_that_do_not_match_or_lie_open(root: Path) -> None:
     assert look(root)["key_readable"] == "passed"
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"x" * (1024 * 1024 + 1), b"-----BEGIN CERTIFICATE-----\n" * 1000, b"0\x82\xff\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, b"x" * (1024 * 1024 + 1), b"-----BEGIN CERTIFICATE-----\n" * 1000, b"0\x82\xff\xff"]
+)
 def test_files_that_are_no_certificate_are_unknown(root: Path, content: bytes) -> None:
     (root / PATH[1:]).write_bytes(content)
     assert look(root)["expired"] == "unknown"
@@ -293,8 +374,9 @@ def test_a_lineage_without_a_timer_is_found(root: Path) -> None:
     (root / "etc/hostmend").mkdir()
     (root / "etc/hostmend/certificates.json").write_text("[]")
     assert look(root)["renewal_broken"] == "open"
-    (root / "etc/hostmend/certificates.json").write_text(json.dumps(
-        {"lineages": {"www.example.org": {"services": [{"service": "nginx", "unit": "nginx.service"}]}}}))
+    (root / "etc/hostmend/certificates.json").write_text(
+        json.dumps({"lineages": {"www.example.org": {"services": [{"service": "nginx", "unit": "nginx.service"}]}}})
+    )
     assert look(root)["renewal_broken"] == "passed"
     (renewal / "www.example.org.conf").write_text("\0garbage[[[")
     assert look(root)["renewal_broken"] == "open"
@@ -314,6 +396,7 @@ def test_who_must_read_a_key_still_can(root: Path) -> None:
 
 # Handshakes
 
+
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
     path = tmp_path / "pair.pem"
@@ -329,11 +412,8 @@ def serve(talk: Any) -> tuple[int, threading.Thread]:
         with listener:
             listener.settimeout(5)
             connection, _peer = listener.accept()
-            with connection:
-                try:
-                    talk(connection)
-                except OSError:
-                    pass
+            with connection, contextlib.suppress(OSError):
+                talk(connection)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -390,8 +470,10 @@ def mysql(pair: Path, connection: socket.socket) -> None:
     tls(pair, connection)
 
 
-@pytest.mark.parametrize(("kind", "talk"), [("", tls), ("smtp", smtp), ("imap", imap), ("pop3", pop3), ("ftp", ftp),
-                                            ("postgresql", postgresql), ("mysql", mysql)])
+@pytest.mark.parametrize(
+    ("kind", "talk"),
+    [("", tls), ("smtp", smtp), ("imap", imap), ("pop3", pop3), ("ftp", ftp), ("postgresql", postgresql), ("mysql", mysql)],
+)
 def test_what_is_served_is_seen_after_each_kind_of_start(pair: Path, kind: str, talk: Any) -> None:
     port, thread = serve(lambda connection: talk(pair, connection))
     told_by = tls_probe.served("127.0.0.1", port, kind, "www.example.org", seconds=5)
@@ -416,6 +498,7 @@ def test_a_server_that_says_nothing_is_left_in_time() -> None:
 
 
 # Putting in place
+
 
 def test_a_pair_goes_back_where_the_service_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = tmp_path / "a.pem", tmp_path / "a.key"
@@ -445,8 +528,9 @@ def test_the_hook_copies_what_was_renewed(tmp_path: Path, monkeypatch: pytest.Mo
     both = tmp_path / "both.pem"
     both.write_text("old")
     registry = tmp_path / "certificates.json"
-    registry.write_text(json.dumps({"lineages": {"www.example.org": {
-        "services": [], "pairs": [{"certificate": str(both), "key": str(both)}]}}}))
+    registry.write_text(
+        json.dumps({"lineages": {"www.example.org": {"services": [], "pairs": [{"certificate": str(both), "key": str(both)}]}}})
+    )
     monkeypatch.setattr(certificate_deploy, "REGISTRY", str(registry))
     monkeypatch.setenv("RENEWED_LINEAGE", str(live))
     assert certificate_deploy.main() == 0

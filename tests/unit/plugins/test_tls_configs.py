@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 def files(tree: dict[str, str]) -> tls_configs.Files:
     def listing(folder: str) -> list[str]:
         prefix = folder.rstrip("/") + "/"
-        return sorted({name[len(prefix):].split("/")[0] for name in tree if name.startswith(prefix)})
+        return sorted({name[len(prefix) :].split("/")[0] for name in tree if name.startswith(prefix)})
 
     return tls_configs.Files(tree.get, listing)
 
@@ -106,7 +106,10 @@ def test_haproxy_takes_files_folders_and_lists() -> None:
               bind *:443,[::]:8443 ssl crt one.pem crt dir crt-list /list  # crt /no
               bind *:80
               bind :993 crt /not-ssl.pem""",
-        "/base/dir/a.pem": "", "/base/dir/b.pem": "", "/base/dir/b.pem.key": "", "/base/one.pem": "",
+        "/base/dir/a.pem": "",
+        "/base/dir/b.pem": "",
+        "/base/dir/b.pem.key": "",
+        "/base/one.pem": "",
         "/list": "# x\nc.pem [alpn h2] www.example.org !not.example.org\n",
     }
     assert short(tls_configs.haproxy(files(tree), "/h.cfg")) == [
@@ -126,12 +129,21 @@ smtpd_tls_chain_files = /k.pem,
 submission/inet/smtpd_tls_cert_file = /sub.pem
 smtpd_tls_eccert_file = $smtpd_tls_cert_file
 """
-    assert sorted(one["certificate"] for one in tls_configs.postfix(text, "main.cf")) == ["/a.pem", "/k.pem", "/l.pem", "/sub.pem"]
-    old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\nlocal_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
+    assert sorted(one["certificate"] for one in tls_configs.postfix(text, "main.cf")) == [
+        "/a.pem",
+        "/k.pem",
+        "/l.pem",
+        "/sub.pem",
+    ]
+    old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\n"
+    old += "local_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
     assert short(tls_configs.dovecot(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
     new = "ssl_server_cert_file = /n.pem\nssl_server_key_file = /n.key\n"
     assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", [], [])]
-    assert tls_configs.dovecot("ssl = no\n" + old, "d")[:0] == [] and tls_configs.dovecot("ssl = no\nssl_cert = </d.pem\n", "d") == []
+    assert (
+        tls_configs.dovecot("ssl = no\n" + old, "d")[:0] == []
+        and tls_configs.dovecot("ssl = no\nssl_cert = </d.pem\n", "d") == []
+    )
 
 
 def test_databases() -> None:
@@ -139,8 +151,10 @@ def test_databases() -> None:
     assert short(tls_configs.mysql(text, "m")) == [("/m.pem", "/m.key", [], [])]
     assert tls_configs.mysql("--user=mysql\n", "m") == []
     tree = {
-        "/pg/postgresql.conf": "ssl = on # yes\nport = 5433\nssl_cert_file = 'server.pem'\ndata_directory='/data'\ninclude_dir 'conf.d'\n",
-        "/pg/conf.d/a.conf": "ssl_key_file = '/it''s.key'\n", "/pg/conf.d/.b.conf": "ssl = off\n",
+        "/pg/postgresql.conf": "ssl = on # yes\nport = 5433\nssl_cert_file = 'server.pem'\n"
+        "data_directory='/data'\ninclude_dir 'conf.d'\n",
+        "/pg/conf.d/a.conf": "ssl_key_file = '/it''s.key'\n",
+        "/pg/conf.d/.b.conf": "ssl = off\n",
     }
     settings_made = tls_configs.postgresql_settings(files(tree), "/pg/postgresql.conf")
     assert short(tls_configs.postgresql(settings_made, "/pg/postgresql.conf")) == [("/data/server.pem", "/it's.key", [], [5433])]
@@ -154,7 +168,9 @@ def test_tomcat() -> None:
       <Connector port="8080" keystoreFile="no"/></Service></Server>"""
     made = tls_configs.tomcat(text, "server.xml", "/base")
     assert [(one["certificate"], one["ports"], one.get("password")) for one in made] == [
-        ("/base/conf/old.jks", [8443], "pw"), ("/base/c.pem", [9443], None)]
+        ("/base/conf/old.jks", [8443], "pw"),
+        ("/base/c.pem", [9443], None),
+    ]
     for bad in ("<!DOCTYPE x [<!ENTITY a 'b'>]><x/>", "<x"):
         with pytest.raises(ValueError):
             tls_configs.tomcat(bad, "server.xml", "/base")
@@ -198,12 +214,14 @@ def test_a_renewal_file() -> None:
 
 
 def test_why_the_last_renewal_failed() -> None:
-    new = """2026-11-25 10:49:30,000:ERROR:certbot._internal.renewal:Failed to renew certificate www.example.org with error: Some challenges have failed.
-  Detail: 192.0.2.1: Fetching http://www.example.org/x: Connection refused
-"""
-    assert renewals.log_failures(new) == {"www.example.org": "Some challenges have failed. 192.0.2.1: Fetching "
-                                          "http://www.example.org/x: Connection refused"}
-    old = "WARNING:certbot._internal.renewal:Attempting to renew cert (a.example.org) from /etc/x.conf produced an unexpected error: no route. Skipping.\n"
+    head = "2026-11-25 10:49:30,000:ERROR:certbot._internal.renewal:"
+    new = head + "Failed to renew certificate www.example.org with error: Some challenges have failed.\n"
+    new += "  Detail: 192.0.2.1: Fetching http://www.example.org/x: Connection refused\n"
+    assert renewals.log_failures(new) == {
+        "www.example.org": "Some challenges have failed. 192.0.2.1: Fetching http://www.example.org/x: Connection refused"
+    }
+    old = "WARNING:certbot._internal.renewal:Attempting to renew cert (a.example.org) from /etc/x.conf"
+    old += " produced an unexpected error: no route. Skipping.\n"
     assert renewals.log_failures(old) == {"a.example.org": "no route. Skipping."}
     assert renewals.log_failures("INFO: all well\n") == {}
 

@@ -71,8 +71,11 @@ def test_any_text_is_a_bundle_or_has_faults(text: str) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,8}){1,3}", fullmatch=True), min_size=1, max_size=5),
-       st.integers(-4000, 0), st.integers(1, 40000))
+@given(
+    st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,8}){1,3}", fullmatch=True), min_size=1, max_size=5),
+    st.integers(-4000, 0),
+    st.integers(1, 40000),
+)
 def test_names_and_times_come_through(names: list[str], since: int, until: int) -> None:
     one = maker.certificate(tuple(names), since=since, until=until, common="x")
     told = x509.parse(maker.der(one))
@@ -98,8 +101,16 @@ def test_a_bundle_is_read_in_order_and_its_faults_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_covered"),
-    [("www.example.org", True), ("WWW.example.org.", True), ("example.org", False), ("a.shop.example.org", True),
-     ("a.b.shop.example.org", False), ("shop.example.org", False), ("*.shop.example.org", True), ("*.example.org", False)],
+    [
+        ("www.example.org", True),
+        ("WWW.example.org.", True),
+        ("example.org", False),
+        ("a.shop.example.org", True),
+        ("a.b.shop.example.org", False),
+        ("shop.example.org", False),
+        ("*.shop.example.org", True),
+        ("*.example.org", False),
+    ],
 )
 def test_which_names_a_certificate_is_for(name: str, is_covered: bool) -> None:
     assert x509.covers(x509.parse(maker.der(LEAF)), name) is is_covered
@@ -108,8 +119,19 @@ def test_which_names_a_certificate_is_for(name: str, is_covered: bool) -> None:
 @pytest.mark.parametrize(
     ("lifetime", "left", "due"),
     # Tools that renew with a third left never come below it; 47-day certificates work like 10-year ones.
-    [(90, 30, False), (90, 22, False), (90, 20, True), (47, 15.6, False), (47, 12, False), (47, 11, True), (6, 2, False),
-     (6, 1.4, True), (3650, 25, False), (3650, 20, True), (90, -1, True)],
+    [
+        (90, 30, False),
+        (90, 22, False),
+        (90, 20, True),
+        (47, 15.6, False),
+        (47, 12, False),
+        (47, 11, True),
+        (6, 2, False),
+        (6, 1.4, True),
+        (3650, 25, False),
+        (3650, 20, True),
+        (90, -1, True),
+    ],
 )
 def test_when_it_is_due(lifetime: float, left: float, due: bool) -> None:
     one = {"not_before": 0, "not_after": lifetime * DAY}
@@ -152,4 +174,4 @@ def test_a_jks_that_is_cut_off_or_lies_is_refused() -> None:
 
 
 def test_the_clock_of_the_maker_is_now() -> None:
-    assert abs((datetime.datetime.now(datetime.timezone.utc) - maker.NOW).total_seconds()) < 3600
+    assert abs((datetime.datetime.now(datetime.UTC) - maker.NOW).total_seconds()) < 3600
