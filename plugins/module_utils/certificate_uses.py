@@ -58,12 +58,13 @@ def collect(host, facts):
     if host.live and services and not host.system().root:
         facts["gaps"].append({"service": "files", "reason": "not all configurations and keys can be read without root"})
     facts["uses"] = _unique(facts["uses"])
-    plan = _plan(host, facts, services) if host.live else []
     for one in facts["uses"]:
-        _reach(one, plan, services)
         if one["certificate"] not in facts["files"]:
             facts["files"][one["certificate"]] = _file(host, one)
         one.pop("password", None)
+    plan = _plan(host, facts, services) if host.live else []
+    for one in facts["uses"]:
+        _reach(facts, one, plan)
     _anchor(host, facts)
     _keys(host, facts, services)
     answers = tls_probe.all_served([(one["address"], one["port"], one["kind"], one["name"]) for one in plan])
@@ -440,12 +441,19 @@ def _plan(host, facts, services):
             continue
         name = service["name"] if service else one.process or "a program"
         names = [""] + sorted(set(name for use in facts["uses"] if service and use["service"] == service["name"]
-                                  and (not use["ports"] or one.port in use["ports"]) for name in use["names"]
+                                  and (not use["ports"] or one.port in use["ports"]) for name in _asked_for(facts, use)
                                   if re.match(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+\.?\Z", name)))[:MOST_NAMES]
         near = all(other.is_loopback() for other in items if other.port == one.port and set(other.pids) & set(one.pids))
         made += [{"service": name, "address": address, "port": one.port, "kind": kind, "name": asked, "loopback": near}
                  for asked in names]
     return list(dict(((one["address"], one["port"], one["name"]), one) for one in made).values())
+
+
+def _asked_for(facts, use):
+    """Return the names to ask for a certificate by: HAProxy goes by those in the certificate."""
+    if use["names"] or use["service"] != "haproxy":
+        return use["names"]
+    return [name for one in facts["files"][use["certificate"]]["certificates"][:1] for name in one["names"]]
 
 
 def _address(one, items):
@@ -480,13 +488,13 @@ def _kind(service, one, uses):
     return STARTTLS.get(one.port)
 
 
-def _reach(one, plan, services):
+def _reach(facts, one, plan):
     """Note of a use where it is served, and whether only this host itself gets there."""
     mine = [probe for probe in plan if probe["service"] == one["service"] and (not one["ports"] or probe["port"] in one["ports"])]
     one["loopback"] = all(probe["loopback"] for probe in mine) if mine else bool(one.pop("near", False))
     one.pop("near", None)
     one["probes"] = [(probe["address"], probe["port"], probe["kind"], probe["name"]) for probe in mine
-                     if not probe["name"] or probe["name"] in one["names"]]
+                     if not probe["name"] or probe["name"] in _asked_for(facts, one)]
 
 
 # Renewal

@@ -328,22 +328,27 @@ def dovecot(text, file):
     for line in text.split("\n"):
         line = line.strip()
         if line.endswith("{"):
-            stack.append({"names": line.split()[1:-1] if line.startswith("local_name") else []})
+            # 2.4 prints ``ssl_server { cert_file = ... }``, for a name inside of its block.
+            above = stack[-1].get("names", []) if line.startswith("ssl_server") else []
+            stack.append({"names": line.split()[1:-1] if line.startswith("local_name") else above})
         elif line == "}":
             if len(stack) > 1:
                 _dovecot_pair(stack.pop(), made, file)
         else:
-            match = re.match(r"(ssl_cert|ssl_alt_cert|ssl_server_cert_file|ssl_key|ssl_server_key_file)\s*=\s*<?\s*(/\S.*)", line)
+            match = re.match(r"(?:ssl_(alt_)?(cert|key)|(?:ssl_server_)?(?:(alt)_)?(cert|key)_file)\s*=\s*<?\s*(/\S.*)", line)
             if match:
-                stack[-1]["cert" if "cert" in match.group(1) else "key"] = match.group(2).strip().strip('"')
+                kind = ("alt_" if match.group(1) or match.group(3) else "") + (match.group(2) or match.group(4))
+                stack[-1][kind] = match.group(5).strip().strip('"')
     for one in stack:
         _dovecot_pair(one, made, file)
     return [] if on and on.group(1) == "no" else made
 
 
 def _dovecot_pair(block, made, file):
-    if block.get("cert"):
-        made.append(use(file, block["cert"], block.get("key", ""), [one.strip('"').lower() for one in block.get("names", ())]))
+    for kind in ("", "alt_"):
+        if block.get(kind + "cert"):
+            made.append(use(file, block[kind + "cert"], block.get(kind + "key", ""),
+                            [one.strip('"').lower() for one in block.get("names", ())]))
 
 
 # Databases

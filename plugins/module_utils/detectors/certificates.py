@@ -258,7 +258,10 @@ def _judge_served(facts, policy, uses):
         certificate = one.get("certificate")
         mine = [use for use in uses if use["service"] == one["service"] and (not use["ports"] or one["port"] in use["ports"])]
         if certificate is None:
-            if mine:
+            # A default server may rightly refuse those who name nobody.
+            answered = any(other["service"] == one["service"] and other["port"] == one["port"] and other.get("certificate")
+                           for other in facts["served"])
+            if mine and (one["name"] or not answered):
                 made.append(unknown(SERVED, resource, "what is served cannot be told: %s" % one["failure"]))
             continue
         observed = {"observed": _told(certificate)}

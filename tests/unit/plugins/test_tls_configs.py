@@ -138,8 +138,12 @@ smtpd_tls_eccert_file = $smtpd_tls_cert_file
     old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\n"
     old += "local_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
     assert short(tls_configs.dovecot(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
+    alt = "ssl_cert = </d.pem\nssl_key = </d.key\nssl_alt_cert = </e.pem\nssl_alt_key = </e.key\n"
+    assert [one["key"] for one in tls_configs.dovecot(alt, "d")] == ["/d.key", "/e.key"]
     new = "ssl_server_cert_file = /n.pem\nssl_server_key_file = /n.key\n"
     assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", [], [])]
+    new = "local_name mx.example.org {\n ssl_server {\n  cert_file = /n.pem\n  key_file = /n.key\n }\n}\n"
+    assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", ["mx.example.org"], [])]
     assert (
         tls_configs.dovecot("ssl = no\n" + old, "d")[:0] == []
         and tls_configs.dovecot("ssl = no\nssl_cert = </d.pem\n", "d") == []
