@@ -60,7 +60,7 @@ def collect(host, facts):
     facts["uses"] = _unique(facts["uses"])
     for one in facts["uses"]:
         if one["certificate"] not in facts["files"]:
-            facts["files"][one["certificate"]] = _file(host, one)
+            facts["files"][one["certificate"]] = dict(_file(host, one), real=os.path.realpath(host.path(one["certificate"])))
         one.pop("password", None)
     plan = _plan(host, facts, services) if host.live else []
     for one in facts["uses"]:

@@ -60,8 +60,10 @@ def certbot(host):
                                                              "/opt/certbot/bin/certbot", "/bin/certbot")),
             "lineages": [], "runs": [], "gaps": []}
     names = [one for one in host.list(CERTBOT + "/renewal") if one.endswith(".conf")]
-    if not names and host.exists(CERTBOT) and not os.access(host.path(CERTBOT), os.X_OK):
-        made["gaps"].append("%s cannot be read" % CERTBOT)
+    for folder in (CERTBOT, CERTBOT + "/live"):
+        if host.exists(folder) and not os.access(host.path(folder), os.R_OK | os.X_OK):
+            made["gaps"].append("%s cannot be read" % folder)
+            return made
     failures, logged = _failures(host) if names and host.live else ({}, 0)
     hooks = sorted("%s/renewal-hooks/%s/%s" % (CERTBOT, kind, one) for kind in ("deploy", "post")
                    for one in host.list("%s/renewal-hooks/%s" % (CERTBOT, kind)) if _executable(host, kind, one))
@@ -90,7 +92,7 @@ def _failures(host):
 
 def _lineage(host, name, failures, logged, hooks):
     made = {"name": name, "fault": "", "authenticator": "", "installer": "", "server": "", "hooks": list(hooks),
-            "certificate": "%s/live/%s/fullchain.pem" % (CERTBOT, name), "failure": "", "manual": False}
+            "certificate": "%s/live/%s/fullchain.pem" % (CERTBOT, name), "real": "", "failure": "", "manual": False}
     text = host.read("%s/renewal/%s.conf" % (CERTBOT, name), 262144)
     try:
         about = parse_renewal(text or "")
@@ -99,6 +101,7 @@ def _lineage(host, name, failures, logged, hooks):
         return made
     params = about["params"]
     made["certificate"] = about.get("fullchain") or made["certificate"]
+    made["real"] = os.path.realpath(host.path(made["certificate"]))
     made["authenticator"] = params.get("authenticator") or ""
     made["installer"] = params.get("installer") or ""
     made["server"] = params.get("server") or ""

@@ -10,7 +10,6 @@ import socket
 import ssl
 import struct
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hostmend.hardening.plugins.module_utils import x509
@@ -31,12 +30,7 @@ def context():
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            made.minimum_version = ssl.TLSVersion.TLSv1
-        except (ValueError, AttributeError):
-            pass
+    made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     try:
         # Old ciphers too: it is the certificate that is asked for, however weak the rest.
         made.set_ciphers("ALL:@SECLEVEL=0")

@@ -216,7 +216,7 @@ class Mender:
 
     def __init__(self, module):
         self.module, self.given = module, module.params
-        self.changes, self.failures, self.done = [], [], set()
+        self.changes, self.failures, self.done, self.tried = [], [], set(), set()
 
     def note(self, kind, name, action):
         """Remember a change once."""
@@ -228,17 +228,19 @@ class Mender:
         """Do everything; the hook learns of its services first, as certbot runs it."""
         order = ("hook", "renew", "issue", "private", "reload")
         for item in sorted(self.given["items"], key=lambda one: order.index(one["mend"])):
-            if item["mend"] != "hook" and item["certificate"] in self.done:
+            # A renewal has reloaded already; and what failed is not tried twice.
+            if item["mend"] != "hook" and item["certificate"] in self.done or (item["certificate"], item["mend"]) in self.tried:
                 continue
+            self.tried.add((item["certificate"], item["mend"]))
             try:
                 self.one(item)
+                if item["mend"] != "hook":
+                    self.done.add(item["certificate"])
             except (Failure, x509.Malformed) as failure:
                 self.failures.append({"certificate": item["certificate"], "reason": str(failure)})
             except OSError as error:
                 self.failures.append({"certificate": item["certificate"],
                                       "reason": "%s: %s" % (error.filename or "the host", error.strerror)})
-            if item["mend"] != "hook":
-                self.done.add(item["certificate"])
 
     def one(self, item):
         """Do one item, and note what changed."""

@@ -80,8 +80,7 @@ def _mending(facts, policy, path, these):
     if not names and leaf:
         names = leaf["names"] or [leaf["common_name"].lower()]
         names = [name for name in names if HOST_NAME.match(name)]
-    lineages = facts["renewal"].get("certbot", {}).get("lineages", ())
-    lineage = next((one for one in lineages if path in _paths_of(facts, one)), None)
+    lineage = next((one for one in facts["renewal"]["certbot"]["lineages"] if _holds(facts, one, path)), None)
     made = {"certificate": path, "key": these[0]["key"] if these else "", "names": names, "mend": "", "lineage": "",
             "services": sorted(set("%s %s" % (one["service"], one["unit"]) for one in these)),
             "probes": [list(probe) for probe in sorted(set(tuple(probe) for one in these for probe in one["probes"]))]}
@@ -104,11 +103,12 @@ def _uncovered(leaf, names):
     return [name for name in names if leaf and not x509.covers(leaf, name)]
 
 
-def _paths_of(facts, lineage):
-    """Return the paths that hold a lineage: its own, and those that it is copied to."""
-    kept = facts["renewal"].get("registry", {}).get(lineage["name"], {})
-    return ([lineage["certificate"], os.path.dirname(lineage["certificate"]) + "/cert.pem"]
-            + [one.get("certificate") for one in kept.get("pairs", ())])
+def _holds(facts, lineage, path):
+    """Tell whether a path holds a lineage: its own, a link to it, or one that it is copied to."""
+    kept = facts["renewal"]["registry"].get(lineage["name"], {})
+    real = facts["files"].get(path, {}).get("real")
+    return (path in (lineage["certificate"], os.path.dirname(lineage["certificate"]) + "/cert.pem")
+            or bool(real) and real == lineage["real"] or path in [one.get("certificate") for one in kept.get("pairs", ())])
 
 
 def _all_match(names, globs):
@@ -359,8 +359,7 @@ def _judge_renewal(facts, policy, uses):
 def _judge_lineage(facts, policy, lineage, uses):
     resource = "certbot %s" % lineage["name"]
     renewal = facts["renewal"]
-    paths = _paths_of(facts, lineage)
-    these = [one for one in uses if one["certificate"] in paths]
+    these = [one for one in uses if _holds(facts, lineage, one["certificate"])]
     mending = _mending(facts, policy, these[0]["certificate"] if these else lineage["certificate"], these)
     if not these and not mending["names"]:
         mending["lineage"] = lineage["name"]

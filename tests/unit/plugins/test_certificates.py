@@ -43,6 +43,7 @@ LINEAGE = {
     "certificate": PATH,
     "failure": "",
     "manual": False,
+    "real": "",
 }
 
 
