@@ -174,7 +174,7 @@ class Run:
         elif not data.get("ignore_errors"):
             role = role_of(data)
             where = f"role {role}, " if role else ""
-            host.failures.append(f"{where}{outcome.one_line(str(data.get('task') or 'task'), 80)}: {failure(result)}")
+            host.failures.append(f"{where}{outcome.one_line(str(data.get('task') or 'task'), 80)}: {_why(data, result)}")
         host.stage = "failed"
         self._tell(host)
 
@@ -196,6 +196,13 @@ class Run:
     def _no_hosts(self, data: Mapping[str, Any]) -> None:
         del data
         self.no_hosts = True
+
+
+def _why(data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Return why a task failed; what a role says in an assertion of its own is not about the connection to the host."""
+    if action(data) == "assert" and result.get("msg"):
+        return outcome.one_line(str(result["msg"]), 500)
+    return failure(result)
 
 
 def failure(result: Mapping[str, Any]) -> str:

@@ -106,6 +106,15 @@ def test_a_role_that_fails_makes_the_host_fail_with_its_reason() -> None:
     assert host.result()["reason"] == "role redis, Do it: it broke badly; the host was not audited again"
 
 
+def test_what_a_role_asserts_is_told_in_its_own_words() -> None:
+    said = "www.pem: connection refused by the ACME server"
+    run = play(
+        event("runner_on_ok", res=found("open")),
+        event("runner_on_failed", action="ansible.builtin.assert", role="certificates", res={"msg": said}),
+    )
+    assert run.hosts["web1"].result()["reason"].startswith(f"role certificates, Do it: {said}")
+
+
 def test_an_ignored_failure_of_a_role_is_none() -> None:
     run = play(
         event("runner_on_ok", res=found("open")),

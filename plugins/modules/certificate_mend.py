@@ -1,0 +1,478 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_mend
+short_description: Renew certificates, put them in place, and see by a handshake that they are served
+version_added: 0.1.0
+description:
+  - Has certbot renew or obtain certificates, puts those of a private authority in place, has services reload what is on
+    the disk already, and notes for the deploy hook which services go with which certificate.
+  - Before anything is done for a certificate, its services must pass their own configuration test. Afterwards each of
+    its listeners must serve the new serial, else the old pair is put back and the services are reloaded once more.
+  - What cannot be done for one certificate does not keep it from the others. It is in RV(failures), and the old
+    certificate stays in use.
+  - Keys are in no argument of a process, no result and no difference.
+author:
+  - hostmend maintainers (@hostmend)
+options:
+  state:
+    description:
+      - V(requested) makes a new key and a request for each certificate of the private authority, and changes nothing
+        that is in use. V(present) does the rest.
+    type: str
+    choices: [requested, present]
+    default: present
+  items:
+    description:
+      - What is to be done, as the findings of the class C(certificates) name it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      certificate:
+        description: The file of the certificate, with its chain.
+        type: path
+        required: true
+      key:
+        description: The file of its key; the same where both are in one.
+        type: path
+      mend:
+        description:
+          - V(renew) what certbot owns, V(issue) by the ACME server and certbot, V(private) by the private authority,
+            V(reload) the services, or note the services for the V(hook).
+        type: str
+        choices: [renew, issue, private, reload, hook]
+        required: true
+      lineage:
+        description: The name of the certificate with certbot.
+        type: str
+      names:
+        description: The host names that it is for.
+        type: list
+        elements: str
+        default: []
+      services:
+        description: Services that use it, each as the kind of service and its unit.
+        type: list
+        elements: str
+        default: []
+      probes:
+        description: Where it is served, each as address, port, protocol of STARTTLS (or nothing), and name.
+        type: list
+        elements: list
+        default: []
+  signed:
+    description: What the private authority has issued for the requests.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      certificate:
+        description: The file that it is for.
+        type: path
+        required: true
+      chain:
+        description: The certificate, and those above it but the last.
+        type: str
+        required: true
+  acme_directory:
+    description: The directory URL of the ACME server. A renewal stays with the server that it came from.
+    type: str
+    default: ""
+  acme_ca_bundle:
+    description: A file with the authorities that the ACME server is verified by.
+    type: str
+    default: ""
+  acme_email:
+    description: The address of a new account.
+    type: str
+    default: ""
+  acme_agree:
+    description: Whether the terms of the ACME server are agreed to.
+    type: bool
+    default: false
+  acme_challenge:
+    description: How names are proved.
+    type: str
+    choices: [webroot, standalone, nginx, apache]
+    default: webroot
+  acme_webroot:
+    description: The folder for V(webroot).
+    type: path
+    default: /var/www/html
+attributes:
+  check_mode:
+    description: It says what would change.
+    support: full
+  diff_mode:
+    description: It names what changes; keys are not shown.
+    support: full
+  platform:
+    description: Linux.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Have certbot renew a certificate, and nginx serve it
+  hostmend.hardening.certificate_mend:
+    items:
+      - certificate: /etc/letsencrypt/live/www.example.org/fullchain.pem
+        mend: renew
+        lineage: www.example.org
+        services: ["nginx nginx.service"]
+        probes: [["127.0.0.1", "443", "", "www.example.org"]]
+
+- name: Have services take what was renewed behind their backs
+  hostmend.hardening.certificate_mend:
+    items:
+      - certificate: /etc/ssl/mail.pem
+        mend: reload
+        services: ["postfix postfix.service"]
+"""
+
+RETURN = r"""
+changes:
+  description: What changed, or would change in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"kind": "certificate", "name": "/etc/ssl/www.pem", "action": "renewed by certbot"}]
+failures:
+  description: What could not be done, and why. The old certificates stay in use.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"certificate": "/etc/ssl/www.pem", "reason": "certbot: the server could not connect to www.example.org"}]
+requests:
+  description: The requests for the private authority, without their keys.
+  returned: when O(state=requested)
+  type: list
+  elements: dict
+  sample: [{"certificate": "/etc/ssl/db.pem", "csr": "-----BEGIN CERTIFICATE REQUEST-----..."}]
+"""
+
+import hashlib
+import json
+import os
+import re
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_deploy
+from ansible_collections.hostmend.hardening.plugins.module_utils import renewals
+from ansible_collections.hostmend.hardening.plugins.module_utils import tls_probe
+from ansible_collections.hostmend.hardening.plugins.module_utils import x509
+from ansible_collections.hostmend.hardening.plugins.module_utils.certificate_deploy import Failure
+
+STAGING = "/var/lib/hostmend/certificates"
+HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
+CERTBOT_SECONDS = 300
+SERVED_SECONDS = 8
+WORDS = {"renew": "renewed by certbot", "issue": "issued by the ACME server", "private": "issued by the private authority"}
+ITEM = {
+    "certificate": {"type": "path", "required": True},
+    "key": {"type": "path", "no_log": False},
+    "mend": {"type": "str", "choices": ["renew", "issue", "private", "reload", "hook"], "required": True},
+    "lineage": {"type": "str"},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "services": {"type": "list", "elements": "str", "default": []},
+    "probes": {"type": "list", "elements": "list", "default": []},
+}
+
+
+def leaf_of(path):
+    """Return the certificate that a file begins with; None where there is none."""
+    data = certificate_deploy.read(path)[0]
+    made = x509.certificates(data)[0] if data else []
+    return made[0] if made else None
+
+
+def staged(path, kind):
+    """Return where a new key or certificate waits until it is put in place."""
+    return "%s/%s.%s" % (STAGING, hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:32], kind)
+
+
+def reason_of(said, lineage):
+    """Return why certbot failed, from what it said and logged."""
+    try:
+        with open(renewals.CERTBOT_LOG, encoding="utf-8", errors="replace") as handle:
+            logged = renewals.log_failures(handle.read(4 * 1024 * 1024)).get(lineage, "")
+    except OSError:
+        logged = ""
+    details = [" ".join(line.split()) for line in said.splitlines()
+               if re.search(r"\bDetail:|\bType:|rror|ailed|refused|annot|could not", line) and "Saving debug log" not in line]
+    return "certbot: %s" % (logged or "; ".join(dict.fromkeys(details[:4])) or said[-300:] or "it gave no reason")[:500]
+
+
+class Mender:
+    """Does what the items say, one by one."""
+
+    def __init__(self, module):
+        self.module, self.given = module, module.params
+        self.changes, self.failures, self.done, self.tried = [], [], set(), set()
+
+    def note(self, kind, name, action):
+        """Remember a change once."""
+        one = {"kind": kind, "name": name, "action": action}
+        if one not in self.changes:
+            self.changes.append(one)
+
+    def work(self):
+        """Do everything; the hook learns of its services first, as certbot runs it."""
+        order = ("hook", "renew", "issue", "private", "reload")
+        for item in sorted(self.given["items"], key=lambda one: order.index(one["mend"])):
+            # A renewal has reloaded already; and what failed is not tried twice.
+            if item["mend"] != "hook" and item["certificate"] in self.done or (item["certificate"], item["mend"]) in self.tried:
+                continue
+            self.tried.add((item["certificate"], item["mend"]))
+            try:
+                self.one(item)
+                if item["mend"] != "hook":
+                    self.done.add(item["certificate"])
+            except (Failure, x509.Malformed) as failure:
+                self.failures.append({"certificate": item["certificate"], "reason": str(failure)})
+            except OSError as error:
+                self.failures.append({"certificate": item["certificate"],
+                                      "reason": "%s: %s" % (error.filename or "the host", error.strerror)})
+
+    def one(self, item):
+        """Do one item, and note what changed."""
+        services = [tuple(one.split(" ", 1)) for one in item["services"]]
+        if item["mend"] == "hook":
+            self.register(item, services, ())
+            return
+        for service, _unit in services:
+            certificate_deploy.test(service)
+        for name in item["names"]:
+            if item["mend"] in ("issue", "private") and not HOST_NAME.match(name):
+                raise Failure("%s is no name that a certificate can be had for" % name)
+        if not self.module.check_mode:
+            act = {"renew": self.renew, "issue": self.issue, "private": self.private, "reload": self.reload}[item["mend"]]
+            act(item, services)
+        if item["mend"] in WORDS:
+            self.note("certificate", item["certificate"], WORDS[item["mend"]])
+        if item["mend"] == "issue":
+            self.register(item, services, self.pairs(item))
+        for service, unit in services:
+            self.note("unit", unit, "restarted" if service in certificate_deploy.RESTARTED else "reloaded")
+
+    # certbot
+
+    def certbot(self, arguments, lineage):
+        """Run certbot; :class:`Failure` with its reason."""
+        program = next((one for one in ("/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot",
+                                        "/opt/certbot/bin/certbot", "/bin/certbot") if os.path.exists(one)), None)
+        if program is None:
+            raise Failure("certbot is not installed")
+        environment = {"REQUESTS_CA_BUNDLE": self.given["acme_ca_bundle"]} if self.given["acme_ca_bundle"] else {}
+        code, said = certificate_deploy.run([program] + arguments + ["--non-interactive"], environment, CERTBOT_SECONDS)
+        if code != 0:
+            raise Failure(reason_of(said, lineage))
+
+    def renew(self, item, services):
+        """Renew what certbot owns."""
+        live = "/etc/letsencrypt/live/%s/fullchain.pem" % item["lineage"]
+        before = leaf_of(live)
+        # Whether it is due has been judged already; without a terminal certbot would sleep for minutes.
+        self.certbot(["renew", "--cert-name", item["lineage"], "--force-renewal", "--no-random-sleep-on-renew"], item["lineage"])
+        after = leaf_of(live)
+        if after is None or before and before["fingerprint"] == after["fingerprint"]:
+            raise Failure("certbot says that it has renewed %s, but its certificate is the one it was" % item["lineage"])
+        if self.pairs(item) and leaf_of(item["certificate"]) != after:
+            self.copy(item, services)
+        else:
+            self.take(item, services)
+
+    def issue(self, item, services):
+        """Have certbot obtain a certificate for names that the policy allows."""
+        given, lineage = self.given, item["lineage"]
+        arguments = ["certonly", "--cert-name", lineage, "--renew-with-new-domains", "--force-renewal"]
+        for name in item["names"]:
+            arguments += ["-d", name]
+        arguments += ["--server", given["acme_directory"]] if given["acme_directory"] else []
+        arguments += ["--agree-tos"] if given["acme_agree"] else []
+        arguments += ["--email", given["acme_email"]] if given["acme_email"] else ["--register-unsafely-without-email"]
+        arguments += ["--" + given["acme_challenge"]]
+        arguments += ["--webroot-path", given["acme_webroot"]] if given["acme_challenge"] == "webroot" else []
+        self.certbot(arguments, lineage)
+        if self.pairs(item):
+            self.copy(item, services)
+        else:
+            self.take(item, services)
+
+    def copy(self, item, services):
+        """Put what certbot has obtained where the service reads it."""
+        folder = "/etc/letsencrypt/live/%s" % item["lineage"]
+        self.put(item, services, certificate_deploy.read(folder + "/fullchain.pem")[0],
+                 certificate_deploy.read(folder + "/privkey.pem")[0])
+
+    def pairs(self, item):
+        """Return where a lineage is to be copied to; nowhere where the service reads it from certbot's own folder."""
+        if os.path.realpath(item["certificate"]).startswith("/etc/letsencrypt/"):
+            return ()
+        return ({"certificate": item["certificate"], "key": item["key"] or item["certificate"]},)
+
+    def register(self, item, services, pairs):
+        """Note for the deploy hook which services and files go with a lineage."""
+        try:
+            kept = json.loads((certificate_deploy.read(certificate_deploy.REGISTRY)[0] or b"{}").decode("utf-8"))
+            lineages = dict(kept["lineages"]) if isinstance(kept.get("lineages"), dict) else {}
+        except (ValueError, AttributeError):
+            lineages = {}
+        about = lineages.get(item["lineage"], {})
+        made = {"services": list(about.get("services", [])), "pairs": list(about.get("pairs", []))}
+        for service, unit in services:
+            if {"service": service, "unit": unit} not in made["services"]:
+                made["services"].append({"service": service, "unit": unit})
+        made["pairs"] += [one for one in pairs if one not in made["pairs"]]
+        if made == about:
+            return
+        self.note("file", certificate_deploy.REGISTRY, "written")
+        if not self.module.check_mode:
+            os.makedirs(os.path.dirname(certificate_deploy.REGISTRY), 0o755, exist_ok=True)
+            text = json.dumps({"lineages": dict(lineages, **{item["lineage"]: made})}, indent=2, sort_keys=True) + "\n"
+            certificate_deploy.write(certificate_deploy.REGISTRY, text.encode("utf-8"), 0o644)
+
+    # The private authority
+
+    def request(self):
+        """Return a request for each certificate of the private authority; its key stays here, for root alone."""
+        made = []
+        for item in self.given["items"]:
+            if item["mend"] != "private":
+                continue
+            bad = [name for name in item["names"] if not HOST_NAME.match(name)]
+            if bad or not item["names"]:
+                self.failures.append({"certificate": item["certificate"], "reason": "%s is no name that a certificate can be "
+                                      "had for" % (bad or ["nothing"])[0]})
+                continue
+            os.makedirs(STAGING, 0o700, exist_ok=True)
+            key, old = staged(item["certificate"], "key"), leaf_of(item["certificate"])
+            kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:3072"] if old and old["key_type"] == "rsa" else \
+                ["EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve"]
+            certificate_deploy.write(key, b"")
+            for argv in (["openssl", "genpkey", "-algorithm"] + kind + ["-out", key],
+                         ["openssl", "req", "-new", "-key", key, "-subj", "/CN=%s" % item["names"][0][:64], "-addext",
+                          "subjectAltName=%s" % ",".join("DNS:" + name for name in item["names"])]):
+                code, said = certificate_deploy.run(argv)
+                if code != 0:
+                    raise Failure("openssl: %s" % said[-300:])
+            os.chmod(key, 0o600)
+            made.append({"certificate": item["certificate"], "csr": said[said.index("-----BEGIN"):] + "\n"})
+        return made
+
+    def private(self, item, services):
+        """Put what the private authority has issued in place."""
+        chain = next((one["chain"] for one in self.given["signed"] if one["certificate"] == item["certificate"]), "")
+        if not chain:
+            raise Failure("the private authority has issued nothing for it")
+        made, faults = x509.bundle(chain)
+        if faults or not made:
+            raise Failure("what the private authority has issued cannot be read: %s" % "; ".join(faults or ["nothing"]))
+        missing = [name for name in item["names"] if not x509.covers(made[0], name)]
+        if missing:
+            raise Failure("what the private authority has issued is not for %s" % ", ".join(missing))
+        blocks = [match.group(0) for match in x509.PEM.finditer(chain)]
+        # The root is what clients have already.
+        kept = [block for block, one in zip(blocks, made) if not one["self_issued"]] or blocks[:1]
+        place, key = staged(item["certificate"], "pem"), staged(item["certificate"], "key")
+        try:
+            certificate_deploy.write(place, "".join(block + "\n" for block in kept).encode("ascii"))
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(place, key)
+            except (ssl.SSLError, OSError) as error:
+                raise Failure("what the private authority has issued does not go with its key: %s"
+                              % (getattr(error, "reason", "") or error.strerror))
+            self.put(item, services, certificate_deploy.read(place)[0], certificate_deploy.read(key)[0])
+        finally:
+            for path in (place, key):
+                if os.path.exists(path):
+                    os.unlink(path)
+
+    # In place
+
+    def put(self, item, services, chain, key):
+        """Put a pair in place and see it served; the old one comes back where that does not come about."""
+        pair = certificate_deploy.Pair(item["certificate"], item["key"])
+        certificate_deploy.deploy(services, pair, chain, key)
+        try:
+            self.prove(item)
+        except Failure:
+            pair.put_back()
+            certificate_deploy.deploy(services)
+            raise
+
+    def take(self, item, services):
+        """Have services take what is on the disk, unless a hook has seen to that already."""
+        try:
+            self.prove(item, 1)
+        except Failure:
+            certificate_deploy.deploy(services)
+            self.prove(item)
+
+    def reload(self, item, services):
+        """Have services take what is on the disk."""
+        certificate_deploy.deploy(services)
+        self.prove(item)
+
+    def prove(self, item, seconds=SERVED_SECONDS):
+        """See by a handshake that each listener serves what the file holds."""
+        leaf = leaf_of(item["certificate"])
+        if leaf is None:
+            raise Failure("%s holds no certificate that can be read" % item["certificate"])
+        # Without a name another certificate may rightly come.
+        probes = [one for one in item["probes"] if one[3]] or item["probes"]
+        until = time.monotonic() + seconds
+        for address, port, kind, name in probes:
+            while True:
+                told = tls_probe.served(address, int(port), kind, name)
+                if told.get("certificate", {}).get("fingerprint") == leaf["fingerprint"]:
+                    break
+                if time.monotonic() > until:
+                    raise Failure("%s port %s%s serves %s, not the new serial %s" % (
+                        address, port, " for " + name if name else "",
+                        told["certificate"]["serial"] if "certificate" in told else told["failure"], leaf["serial"]))
+                time.sleep(0.2)
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["requested", "present"], "default": "present"},
+            "items": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+            "signed": {"type": "list", "elements": "dict", "default": [], "options": {
+                "certificate": {"type": "path", "required": True}, "chain": {"type": "str", "required": True}}},
+            "acme_directory": {"type": "str", "default": ""},
+            "acme_ca_bundle": {"type": "str", "default": ""},
+            "acme_email": {"type": "str", "default": ""},
+            "acme_agree": {"type": "bool", "default": False},
+            "acme_challenge": {"type": "str", "choices": ["webroot", "standalone", "nginx", "apache"], "default": "webroot"},
+            "acme_webroot": {"type": "path", "default": "/var/www/html"},
+        },
+        supports_check_mode=True,
+    )
+    mender = Mender(module)
+    if module.params["state"] == "requested":
+        try:
+            requests = [] if module.check_mode else mender.request()
+        except (Failure, OSError, ValueError) as failure:
+            module.fail_json(msg=str(failure), changes=[], failures=[], requests=[])
+        module.exit_json(changed=False, changes=[], failures=mender.failures, requests=requests)
+    mender.work()
+    for one in mender.failures:
+        module.warn("%(certificate)s: %(reason)s" % one)
+    shown = "".join("%(name)s: %(action)s\n" % one for one in mender.changes)
+    module.exit_json(changed=bool(mender.changes), changes=mender.changes, failures=mender.failures,
+                     diff={"before": "", "after": shown})
+
+
+if __name__ == "__main__":
+    main()

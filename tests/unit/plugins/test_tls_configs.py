@@ -1,0 +1,250 @@
+"""Which certificates configurations name, read from their text, and what renewals say of themselves."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hostmend.hardening.plugins.module_utils import renewals, tls_configs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def files(tree: dict[str, str]) -> tls_configs.Files:
+    def listing(folder: str) -> list[str]:
+        prefix = folder.rstrip("/") + "/"
+        return sorted({name[len(prefix) :].split("/")[0] for name in tree if name.startswith(prefix)})
+
+    return tls_configs.Files(tree.get, listing)
+
+
+def short(uses: list[dict]) -> list[tuple]:
+    return [(one["certificate"], one["key"], one["names"], one["ports"]) for one in uses]
+
+
+def test_nginx_inherits_includes_and_leaves_plain_servers_out() -> None:
+    tree = {
+        "/etc/nginx/nginx.conf": """
+            http { # ssl_certificate /no;
+              ssl_certificate certs/all.pem; ssl_certificate_key certs/all.key;
+              include sites-enabled/*; include /none/*.conf;
+              server { listen 80; server_name plain.example.org; }
+              map $a $b { "x{y" 1; }
+            }
+            stream { server { listen 853 ssl; ssl_certificate /s.pem; ssl_certificate_key /s.key; } }""",
+        "/etc/nginx/sites-enabled/one": """
+            server { listen 443 ssl; listen [::]:443 ssl http2; server_name One.example.org "two.example.org";
+              location / { if ($x) { return 301 "a;b"; } } ssl_certificate /one.pem; ssl_certificate_key /one.key;
+              ssl_certificate /rsa.pem; ssl_certificate_key /rsa.key; }
+            server { listen 8443 ssl; server_name inherits.example.org; }
+            server { listen unix:/run/x ssl; }""",
+    }
+    opened = files(tree)
+    assert sorted(short(tls_configs.nginx(opened, "/etc/nginx/nginx.conf"))) == [
+        ("/etc/nginx/certs/all.pem", "/etc/nginx/certs/all.key", ["inherits.example.org"], [8443]),
+        ("/one.pem", "/one.key", ["one.example.org", "two.example.org"], [443]),
+        ("/rsa.pem", "/rsa.key", ["one.example.org", "two.example.org"], [443]),
+        ("/s.pem", "/s.key", [], [853]),
+    ]
+    assert opened.gaps == []
+
+
+def test_nginx_prints_its_files() -> None:
+    printed = tls_configs.nginx_printed("# configuration file /a/nginx.conf:\nhttp {}\n\n# configuration file /a/b:\nx;\n")
+    assert printed == {"/a/nginx.conf": "http {}\n\n", "/a/b": "x;\n"}
+
+
+def test_an_include_that_includes_itself_ends() -> None:
+    tree = {"/n.conf": "include /n.conf; server { listen 443 ssl; ssl_certificate /a; ssl_certificate_key /b; }"}
+    assert len(tls_configs.nginx(files(tree), "/n.conf")) <= tls_configs.DEEPEST + 1
+
+
+def test_apache_reads_virtual_hosts_defines_and_what_is_loaded() -> None:
+    tree = {
+        "/etc/apache2/apache2.conf": """
+            ServerRoot "/etc/apache2"
+            Define CERTS /certs
+            IncludeOptional mods-enabled/*.load
+            IncludeOptional sites-enabled/*.conf
+            """,
+        "/etc/apache2/mods-enabled/ssl.load": "LoadModule ssl_module /usr/lib/ssl.so\n",
+        "/etc/apache2/sites-enabled/a.conf": """
+            <IfModule mod_ssl.c>
+            <VirtualHost *:443 [::1]:8443>
+              ServerName https://www.example.org:443
+              ServerAlias Two.example.org
+              SSLEngine on
+              SSLCertificateFile ${CERTS}/a.pem
+              SSLCertificateKeyFile ${CERTS}/a.key
+              SSLCertificateChainFile ${CERTS}/chain.pem
+              <FilesMatch "\\.php$">
+                SSLOptions +StdEnvVars
+              </FilesMatch>
+            </VirtualHost>
+            </IfModule>
+            <IfModule mod_gnutls.c>
+            <VirtualHost *:444>
+              SSLEngine on
+              SSLCertificateFile /never.pem
+            </VirtualHost>
+            </IfModule>
+            <VirtualHost *:80>
+              SSLCertificateFile /off.pem
+            </VirtualHost>""",
+    }
+    [one] = tls_configs.apache(files(tree), "/etc/apache2/apache2.conf")
+    assert short([one]) == [("/certs/a.pem", "/certs/a.key", ["www.example.org", "two.example.org"], [443, 8443])]
+    assert one["chain"] == "/certs/chain.pem"
+    del tree["/etc/apache2/mods-enabled/ssl.load"]
+    assert tls_configs.apache(files(tree), "/etc/apache2/apache2.conf") == []
+
+
+def test_haproxy_takes_files_folders_and_lists() -> None:
+    tree = {
+        "/h.cfg": """
+            global
+              crt-base /base
+            frontend x
+              bind *:443,[::]:8443 ssl crt one.pem crt dir crt-list /list  # crt /no
+              bind *:80
+              bind :993 crt /not-ssl.pem""",
+        "/base/dir/a.pem": "",
+        "/base/dir/b.pem": "",
+        "/base/dir/b.pem.key": "",
+        "/base/one.pem": "",
+        "/list": "# x\nc.pem [alpn h2] www.example.org !not.example.org\n",
+    }
+    assert short(tls_configs.haproxy(files(tree), "/h.cfg")) == [
+        ("/base/one.pem", "/base/one.pem", [], [443, 8443]),
+        ("/base/dir/a.pem", "/base/dir/a.pem", [], [443, 8443]),
+        ("/base/dir/b.pem", "/base/dir/b.pem.key", [], [443, 8443]),
+        ("/base/c.pem", "/base/c.pem", ["www.example.org"], [443, 8443]),
+    ]
+
+
+def test_mail_servers() -> None:
+    text = """smtpd_tls_cert_file = /a.pem
+smtpd_tls_key_file=/a.key
+smtp_tls_cert_file = /client.pem
+smtpd_tls_chain_files = /k.pem,
+    /l.pem
+submission/inet/smtpd_tls_cert_file = /sub.pem
+smtpd_tls_eccert_file = $smtpd_tls_cert_file
+"""
+    assert sorted(one["certificate"] for one in tls_configs.postfix(text, "main.cf")) == [
+        "/a.pem",
+        "/k.pem",
+        "/l.pem",
+        "/sub.pem",
+    ]
+    old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\n"
+    old += "local_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
+    assert short(tls_configs.dovecot(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
+    alt = "ssl_cert = </d.pem\nssl_key = </d.key\nssl_alt_cert = </e.pem\nssl_alt_key = </e.key\n"
+    assert [one["key"] for one in tls_configs.dovecot(alt, "d")] == ["/d.key", "/e.key"]
+    new = "ssl_server_cert_file = /n.pem\nssl_server_key_file = /n.key\n"
+    assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", [], [])]
+    new = "local_name mx.example.org {\n ssl_server {\n  cert_file = /n.pem\n  key_file = /n.key\n }\n}\n"
+    assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", ["mx.example.org"], [])]
+    assert (
+        tls_configs.dovecot("ssl = no\n" + old, "d")[:0] == []
+        and tls_configs.dovecot("ssl = no\nssl_cert = </d.pem\n", "d") == []
+    )
+
+
+def test_databases() -> None:
+    text = "--ssl-cert=/old.pem\n--ssl-cert=/m.pem\n--loose-ssl_key=/m.key\n--password=secret\n"
+    assert short(tls_configs.mysql(text, "m")) == [("/m.pem", "/m.key", [], [])]
+    assert tls_configs.mysql("--user=mysql\n", "m") == []
+    tree = {
+        "/pg/postgresql.conf": "ssl = on # yes\nport = 5433\nssl_cert_file = 'server.pem'\n"
+        "data_directory='/data'\ninclude_dir 'conf.d'\n",
+        "/pg/conf.d/a.conf": "ssl_key_file = '/it''s.key'\n",
+        "/pg/conf.d/.b.conf": "ssl = off\n",
+    }
+    settings_made = tls_configs.postgresql_settings(files(tree), "/pg/postgresql.conf")
+    assert short(tls_configs.postgresql(settings_made, "/pg/postgresql.conf")) == [("/data/server.pem", "/it's.key", [], [5433])]
+    assert tls_configs.postgresql({"ssl": "off"}, "x") == []
+
+
+def test_tomcat() -> None:
+    text = """<Server><Service><Connector port="8443" SSLEnabled="true" keystoreFile="conf/old.jks" keystorePass="pw"/>
+      <Connector port="9443" SSLEnabled="true"><SSLHostConfig>
+        <Certificate certificateFile="${catalina.base}/c.pem" certificateKeyFile="/c.key"/></SSLHostConfig></Connector>
+      <Connector port="8080" keystoreFile="no"/></Service></Server>"""
+    made = tls_configs.tomcat(text, "server.xml", "/base")
+    assert [(one["certificate"], one["ports"], one.get("password")) for one in made] == [
+        ("/base/conf/old.jks", [8443], "pw"),
+        ("/base/c.pem", [9443], None),
+    ]
+    for bad in ("<!DOCTYPE x [<!ENTITY a 'b'>]><x/>", "<x"):
+        with pytest.raises(ValueError):
+            tls_configs.tomcat(bad, "server.xml", "/base")
+
+
+@settings(max_examples=200)
+@given(st.text(alphabet="server{};listen 443sl_certificate/\"'\\#$\n<>VirtualHost*:", max_size=200))
+def test_any_text_is_read_without_a_fault(text: str) -> None:
+    tree = {"/x": text}
+    for read in (tls_configs.nginx, tls_configs.apache, tls_configs.haproxy):
+        assert isinstance(read(files(tree), "/x"), list)
+    for plain in (tls_configs.postfix, tls_configs.dovecot, tls_configs.mysql):
+        assert isinstance(plain(text, "/x"), list)
+    assert isinstance(tls_configs.postgresql_settings(files(tree), "/x"), dict)
+
+
+# What renewals say of themselves
+
+RENEWAL = """# renew_before_expiry = 30 days
+version = 2.1.0
+archive_dir = /etc/letsencrypt/archive/www.example.org
+fullchain = /etc/letsencrypt/live/www.example.org/fullchain.pem
+
+# Options used in the renewal process
+[renewalparams]
+account = abc
+authenticator = webroot
+server = https://acme.example.org/dir
+[[webroot_map]]
+www.example.org = /var/www/html
+"""
+
+
+def test_a_renewal_file() -> None:
+    about = renewals.parse_renewal(RENEWAL)
+    assert about["fullchain"] == "/etc/letsencrypt/live/www.example.org/fullchain.pem"
+    assert about["params"]["authenticator"] == "webroot"
+    for bad in ("", "[renewalparams]\n", "= x\n[["):
+        with pytest.raises(ValueError):
+            renewals.parse_renewal(bad)
+
+
+def test_why_the_last_renewal_failed() -> None:
+    head = "2026-11-25 10:49:30,000:ERROR:certbot._internal.renewal:"
+    new = head + "Failed to renew certificate www.example.org with error: Some challenges have failed.\n"
+    new += "  Detail: 192.0.2.1: Fetching http://www.example.org/x: Connection refused\n"
+    assert renewals.log_failures(new) == {
+        "www.example.org": "Some challenges have failed. 192.0.2.1: Fetching http://www.example.org/x: Connection refused"
+    }
+    old = "WARNING:certbot._internal.renewal:Attempting to renew cert (a.example.org) from /etc/x.conf"
+    old += " produced an unexpected error: no route. Skipping.\n"
+    assert renewals.log_failures(old) == {"a.example.org": "no route. Skipping."}
+    assert renewals.log_failures("INFO: all well\n") == {}
+
+
+def test_what_certmonger_tracks() -> None:
+    text = """Number of certificates and requests being tracked: 2.
+Request ID '20260101000000':
+\tstatus: CA_UNREACHABLE
+\tca-error: Server at https://ca/ failed
+\tstuck: no
+\tkey pair storage: type=FILE,location='/k.pem'
+\tcertificate: type=FILE,location='/c.pem'
+\tauto-renew: yes
+Request ID '2':
+\tstatus: MONITORING
+\tstuck: no
+\tcertificate: type=NSSDB,location='/db'
+\tauto-renew: no
+"""
+    one, two = renewals.parse_getcert(text)
+    assert (one["status"], one["certificate"], one["why"]) == ("CA_UNREACHABLE", "/c.pem", "Server at https://ca/ failed")
+    assert two["status"] == "MONITORING" and not two["tracked"]
