@@ -18,7 +18,7 @@ from ansible_collections.hostmend.hardening.plugins.plugin_utils import controll
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 GRADES = {"high": 3, "medium": 2, "low": 1, "urgent": 3, "suspicious": 2, "notice": 1}
-KEPT = ("classes", "system")
+KEPT = ("classes", "system", "source")
 
 
 def now():
@@ -82,6 +82,12 @@ class ActionModule(ActionBase):
     @staticmethod
     def _host(variables, left):
         before, after = variables.get("hostmend_audit"), variables.get("hostmend_audit_after")
+        stand_in = variables.get("hostmend_audit_agent") or {}
+        if stand_in.get("source") and not stand_in.get("skipped"):
+            # Where the agent's word does not count either, the host is as lost as it was, and says both reasons.
+            lost = (stand_in["source"] or {}).get("signature") == "missing"
+            reasons = [controller.part("outcome").host_reason(one) for one in (before, stand_in) if one.get("msg")]
+            before = {**stand_in, "unreachable": lost, "msg": "; ".join(reasons)}
         if not before:
             return None
         last = after if after and not after.get("skipped") else before

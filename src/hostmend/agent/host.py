@@ -201,9 +201,7 @@ def catalog() -> Catalog:
     return Catalog({name: IssueClass(name, NO_TEXT, NO_TEXT, {}, checks) for name, checks in classes.items()}, {})
 
 
-def made_report(
-    settings: Settings, classes: Sequence[str], known: Catalog, number: int, own: bool
-) -> dict[str, Any]:
+def made_report(settings: Settings, classes: Sequence[str], known: Catalog, number: int, own: bool) -> dict[str, Any]:
     """Audit the host and return the signed report.
 
     :param own: whether it goes to the agent's own directory; only then a key is made where there is none.

@@ -72,7 +72,7 @@ class Reports:
         It is not below the time, so that it goes on also where the directory was lost.
         """
         try:
-            numbers = [int(match.group(1)) for match in map(_NUMBERED.match, os.listdir(self.directory)) if match]
+            numbers = [number for number, _path in self._numbered()]
         except OSError as error:
             raise self._error(error) from error
         return max([int(now), *(number + 1 for number in numbers)])
@@ -97,9 +97,12 @@ class Reports:
         return last
 
     def _let_go(self) -> None:
-        numbered = sorted((int(match.group(1)), match.group(0)) for match in map(_NUMBERED.match, os.listdir(self.directory)) if match)
-        for _number, name in numbered[:-KEPT]:
-            (self.directory / name).unlink()
+        for _number, path in self._numbered()[:-KEPT]:
+            path.unlink()
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        matches = [(_NUMBERED.match(path.name), path) for path in self.directory.iterdir()]
+        return sorted((int(match.group(1)), path) for match, path in matches if match)
 
     def _error(self, error: OSError) -> KeepError:
         return KeepError(f"the report cannot be kept in {self.directory}: {error.strerror}")

@@ -21,6 +21,7 @@ COMMANDS = {
     "rollback": ("hostmend.cli.rollback", "Take back what a run changed."),
     "waive": ("hostmend.cli.waive", "Answer for a finding until a day."),
     "waivers": ("hostmend.cli.waive", "List the waivers of an inventory."),
+    "agent": ("hostmend.cli.agent", "Have hosts audit themselves, and collect their reports."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
     "runs": ("hostmend.cli.history", "List the runs that are kept."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
