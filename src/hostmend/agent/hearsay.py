@@ -25,6 +25,7 @@ from hostmend.agent.host import FORMAT
 from hostmend.agent.keep import read, write
 from hostmend.check import Catalog
 from hostmend.errors import HostmendError
+from hostmend.report.text import words_of_age
 from hostmend.store import state_directory
 
 #: The largest report that is read, in bytes.
@@ -71,14 +72,6 @@ def max_age(given: Any) -> int:
     if not match or not int(match[1]):
         raise HostmendError(f"{given!r} is no age: write it as 26h, 90m or 2d")
     return int(match[1]) * _UNITS[match[2]]
-
-
-def words_of_age(seconds: int) -> str:
-    """Return an age for a person."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{max(0, seconds)} s"
 
 
 class Host:

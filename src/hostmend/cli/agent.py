@@ -15,7 +15,7 @@ from hostmend import outcome
 from hostmend.cli import options, wide_console
 from hostmend.errors import HostmendError, StoppedError
 from hostmend.events import HostState, Run
-from hostmend.report.text import visible
+from hostmend.report.text import visible, words_of_age
 
 POLICY_LIMIT = 1024 * 1024
 
@@ -150,8 +150,6 @@ def collect(enrol: str, **given: Any) -> int:
 
 
 def _table(run: Run) -> Table:
-    from hostmend.agent.hearsay import words_of_age
-
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Host", "Score", "Age", "Signature", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading != "")
