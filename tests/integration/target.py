@@ -43,8 +43,9 @@ def missing() -> str:
 class Target:
     """One container. It has an address of each family and a user ``ops`` who may use sudo."""
 
-    def __init__(self, folder: Path, port: int = 22, name: str = "", options: tuple[str, ...] = ()) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int = 22, name: str = "", options: tuple[str, ...] = (),
+                 image: str = IMAGE) -> None:
+        self.folder, self.port, self.image = folder, port, image
         self.name = name or f"hm-journal-{uuid.uuid4().hex[:8]}"
         self.options = options
         self.key = folder / "key"
@@ -53,7 +54,7 @@ class Target:
         if podman("network", "exists", NETWORK, check=False).returncode:
             podman("network", "create", "--ipv6", *(f"--subnet={subnet}" for subnet in SUBNETS), NETWORK)
         podman("run", "-d", "--name", self.name, "--hostname", self.name, "--systemd=always", "--cap-add", "NET_ADMIN",
-               "--network", NETWORK, "-e", LEGACY_CGROUPS, *self.options, IMAGE, "/sbin/init")
+               "--network", NETWORK, "-e", LEGACY_CGROUPS, *self.options, self.image, "/sbin/init")
         try:
             self.wait_for_boot()
             self._let_in()

@@ -167,18 +167,17 @@ def _fail_on(settings: Settings) -> str:
 
 def load_settings(path: Path = SETTINGS) -> Settings:
     """Return the policy and the name of this host: of the file where there is one, else what was built in."""
-    built = _built()
     try:
         data = json.loads(keep.read(path, SETTINGS_LIMIT).decode("utf-8"))
         source = str(path)
-    except FileNotFoundError:
-        data, source = built, "built in" if built.get("policy") else "defaults"
-    except PermissionError:
-        say(f"{path} is for root alone: this audit goes by the policy that was built in")
-        data, source = built, "built in" if built.get("policy") else "defaults"
+    except (FileNotFoundError, PermissionError) as error:
+        if isinstance(error, PermissionError):
+            say(f"{path} is for root alone: this audit goes by the policy that was built in")
+        data = _built()
+        source = "built in" if data.get("policy") else "defaults"
     except (OSError, ValueError, RecursionError) as error:
         raise AgentError(f"the policy {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    policy, host = (data.get("policy") or {}, data.get("host") or "") if isinstance(data, dict) else (None, "")
+    policy, host = (data.get("policy", {}), data.get("host", "")) if isinstance(data, dict) else (None, "")
     if not isinstance(policy, dict) or not isinstance(host, str):
         raise AgentError(f"the policy {path} is no object with policy and host")
     return Settings(policy, host or socket.gethostname(), source)
