@@ -67,7 +67,8 @@ def fleet(fleet_of: Any) -> Fleet:
 @pytest.fixture(scope="module")
 def inventory(fleet: Fleet) -> str:
     return fleet.inventory(
-        hostmend_management_networks=["10.213.77.0/24"], hostmend_logrotate_large_mebibytes=1, agent_random_delay=0
+        hostmend_management_networks=["10.213.77.0/24"], hostmend_logrotate_large_mebibytes=1,
+        hostmend_redis_loopback_ok=False, agent_random_delay="0"
     )
 
 
@@ -373,7 +374,7 @@ def test_an_image_carries_it_and_each_copy_makes_its_own_key(
     copies = [f"{name}-copy{number}" for number in (1, 2)]
     try:
         for copy in copies:
-            podman("run", "-d", "--name", copy, "--hostname", copy, "--systemd=always", "--cap-add", "NET_ADMIN", made, "/sbin/init")
+            podman("run", "-d", "--name", copy, "--systemd=always", "--cap-add", "NET_ADMIN", made, "/sbin/init")
             podman("exec", copy, "sh", "-c", "systemctl is-system-running --wait; systemctl start hostmend-agent.service")
             assert inside(copy, "systemctl is-active hostmend-agent.timer").strip() == "active"
             report = json.loads(inside(copy, f"cat {REPORT}"))

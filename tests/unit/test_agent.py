@@ -520,3 +520,20 @@ def test_table_and_page_say_whose_word_it_is() -> None:
     made["hosts"]["web1"]["source"] = source()
     schema = json.loads((tree.ROOT / "src/hostmend/report/schema/report.schema.json").read_text())
     jsonschema.validate(made, schema)
+
+
+def test_the_example_for_cloud_init_has_the_units_of_the_role() -> None:
+    import jinja2
+    import yaml
+
+    role = tree.ROOT / "roles" / "agent"
+    values = {
+        **yaml.safe_load((role / "defaults" / "main.yml").read_text("utf-8")),
+        **yaml.safe_load((role / "vars" / "main.yml").read_text("utf-8")),
+    }
+    example = yaml.safe_load((tree.ROOT / "examples" / "cloud-init" / "user-data").read_text("utf-8"))
+    files = {one["path"]: one["content"] for one in example["write_files"]}
+    for name in ("hostmend-agent.service", "hostmend-agent.timer"):
+        text = (role / "templates" / f"{name}.j2").read_text("utf-8")
+        made = jinja2.Template(text, keep_trailing_newline=True).render(values)
+        assert files[f"/etc/systemd/system/{name}"] == made
