@@ -271,6 +271,24 @@ def test_a_key_that_the_host_made_is_enrolled_at_the_first_contact(
     assert secret not in noisy.out + noisy.err
 
 
+def test_a_hosts_policy_is_built_in_without_reaching_it(
+    hostmend: Command, fleet: Fleet, lost: str, installed: Any, tmp_path: Path
+) -> None:
+    name = NAMES[1]
+    path = tmp_path / "agent.pyz"
+    done = hostmend("agent", "build", "-i", lost, "--host", name, "-o", str(path))
+    assert done.code == 0, done.err
+    podman("cp", str(path), f"{fleet[name].name}:/root/built.pyz")
+    told = fleet[name].sh("mv /etc/hostmend/agent.json /root; python3 /root/built.pyz audit --json --class redis; true")
+    fleet[name].sh("mv /root/agent.json /etc/hostmend/; rm /root/built.pyz")
+    report = json.loads(told)
+    assert (report["host"], report["policy"]) == (name, "built in")
+    assert "low" in {one["severity"] for one in report["findings"] if "hidden" in one["resource"]}
+    (tmp_path / "new.pyz").touch()
+    done = hostmend("agent", "build", "-i", lost, "--host", "all", "-o", str(tmp_path / "new.pyz"))
+    assert done.code == 1 and (tmp_path / "new.pyz").read_bytes() == b""
+
+
 def test_what_is_in_its_way_is_one_line(fleet: Fleet, installed: Any) -> None:
     one = fleet[NAMES[1]]
     run = f"python3 {FILE} audit --quiet"
@@ -349,7 +367,7 @@ def test_without_systemd_cron_runs_it(still: tuple[str, str], hostmend: Command)
     foretold = changed(play(hostmend, inventory, "--check"))
     assert foretold == changed(play(hostmend, inventory)) != set()
     line = inside(name, "tail -n 1 /etc/cron.d/hostmend-agent")
-    assert line.startswith("17 4 * * * root ")
+    assert line.startswith("17 4 * * * root nice ")
     assert inside(name, "ls /etc/systemd/system/hostmend* 2>/dev/null") == ""
     first = json.loads(inside(name, f"cat {REPORT}"))
     inside(name, line.split(" root ", 1)[1])

@@ -66,12 +66,8 @@ def build(output: Path, inventory: tuple[str, ...], host: str | None, policy: Pa
     if not output.expanduser().parent.is_dir():
         raise HostmendError(f"there is no directory {output.parent}")
     output = output.expanduser().absolute()
-    if host:
-        _of_host(output, inventory, host)
-        data = output.read_bytes()
-    else:
-        data = builder.build(_policy(policy) if policy else None)
-        builder.write(output, data)
+    data = _of_host(inventory, host) if host else builder.build(_policy(policy) if policy else None)
+    builder.write(output, data)
     click.echo(f"{output}: {len(data)} bytes, sha256 {builder.digest(data)}")
     return outcome.OK
 
@@ -103,20 +99,25 @@ def _policy(path: Path) -> dict[str, Any]:
     return json.loads(json.dumps(made, default=str))  # type: ignore[no-any-return]
 
 
-def _of_host(output: Path, inventory: tuple[str, ...], host: str) -> None:
-    """Have Ansible evaluate the host's policy, and build it in; the host is not contacted."""
+def _of_host(inventory: tuple[str, ...], host: str) -> bytes:
+    """Have Ansible evaluate the host's policy, and return the agent with it; the host is not contacted."""
+    import tempfile
+
     for one in inventory:
         if "," not in one and not Path(one).expanduser().exists():
             raise HostmendError(f"no such inventory: {one}")
     work = _work(options.Common(inventory=inventory, limit=host))
-    run: Run = work.ansible("agent.yml", {"hostmend_agent_file": str(output)})
-    if work.stopped:
-        raise StoppedError("stopped")
-    if len(run.hosts) != 1:
-        raise HostmendError(f"--host {host} means {len(run.hosts)} hosts, and an agent has the policy of one")
-    for name, state in run.hosts.items():
-        if _trouble(state):
-            raise HostmendError(f"{name}: {_trouble(state)}")
+    with tempfile.TemporaryDirectory(prefix="hostmend-agent-") as folder:
+        path = Path(folder) / "agent"
+        run: Run = work.ansible("agent.yml", {"hostmend_agent_file": str(path)})
+        if work.stopped:
+            raise StoppedError("stopped")
+        if len(run.hosts) != 1:
+            raise HostmendError(f"--host {host} means {len(run.hosts)} hosts, and an agent has the policy of one")
+        for name, state in run.hosts.items():
+            if _trouble(state) or not path.exists():
+                raise HostmendError(f"{name}: {_trouble(state) or 'no agent was made'}")
+        return path.read_bytes()
 
 
 @agent.command()
