@@ -25,11 +25,22 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 from target import Target, missing, podman  # noqa: E402
 
+from hostmend.agent import build  # noqa: E402
+
 MEASURE = """
 import json, resource, subprocess, sys
 done = subprocess.run([sys.executable, "/bench/ansible_collections/hostmend/hardening/plugins/modules/security_facts.py"],
                       input=b'{"ANSIBLE_MODULE_ARGS": {}}', stdout=subprocess.DEVNULL,
                       env={"PYTHONPATH": "/bench", "PATH": "/usr/sbin:/usr/bin"})
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"code": done.returncode, "cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss / 1024}))
+"""
+
+
+MEASURE_AGENT = """
+import json, resource, subprocess, sys
+done = subprocess.run([sys.executable, "-B", "/bench/hostmend-agent.pyz", "audit", "--quiet", "--fail-on", "never",
+                       "--output", "/bench/kept"], stdout=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/usr/bin"})
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps({"code": done.returncode, "cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss / 1024}))
 """
@@ -50,9 +61,23 @@ def on_target(target: Target) -> dict[str, float]:
     podman("cp", str(ROOT / "plugins"), f"{target.name}:/bench/ansible_collections/hostmend/hardening/plugins")
     for name in ("release.py", "module_utils"):
         podman("cp", str(Path(spec.origin).parent / name), f"{target.name}:/bench/ansible/{name}")
-    target.python(MEASURE)  # compiles
-    rounds = [json.loads(target.python(MEASURE)) for _ in range(5)]
-    assert not any(one["code"] for one in rounds), "the module failed"
+    return measured(target, MEASURE)
+
+
+def agent_on_target(target: Target) -> dict[str, float]:
+    """Return CPU seconds and peak memory in MiB of the agent, which compiles itself at each run, and of its commands."""
+    data = build.build()
+    path = target.folder / "hostmend-agent.pyz"
+    build.write(path, data)
+    podman("cp", str(path), f"{target.name}:/bench/hostmend-agent.pyz")
+    return {**measured(target, MEASURE_AGENT), "size": len(data)}
+
+
+def measured(target: Target, script: str) -> dict[str, float]:
+    """Return medians of five runs after one that is not counted."""
+    target.python(script)
+    rounds = [json.loads(target.python(script)) for _ in range(5)]
+    assert not any(one["code"] for one in rounds), "it failed"
     return {name: statistics.median(one[name] for one in rounds) for name in ("cpu", "memory")}
 
 
@@ -90,6 +115,7 @@ def main() -> None:
                 taken[name].append(seconds(work))
         medians = {name: statistics.median(each) for name, each in taken.items()}
         used = on_target(target)
+        agent = agent_on_target(target)
         installed = "apt-get update -qq && apt-get install -qq -y --no-install-recommends lynis >/dev/null 2>&1 && echo yes"
         lynis = None
         if target.sh(installed, check=False).strip().endswith("yes"):
@@ -106,6 +132,10 @@ def main() -> None:
         print(f"{'lynis audit system --quick':30}{lynis:9.2f}{lynis / setup:9.2f}")
         print(f"hostmend audit is {lynis / medians['hostmend audit']:.1f} times as fast as Lynis  (reach: >= 10)")
     print(f"on the target: {used['cpu']:.2f} s of CPU (reach: <= 1), {used['memory']:.0f} MiB at its peak (reach: <= 60)")
+    print(
+        f"the agent on a host: {agent['cpu']:.2f} s of CPU (reach: <= 1), {agent['memory']:.0f} MiB at its peak"
+        f" (reach: <= 60), {agent['size'] / 1000:.0f} kB on the disk (reach: < 1000)"
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from ansible_collections.hostmend.hardening.plugins.plugin_utils import controll
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 GRADES = {"high": 3, "medium": 2, "low": 1, "urgent": 3, "suspicious": 2, "notice": 1}
-KEPT = ("classes", "system")
+KEPT = ("classes", "system", "source")
 
 
 def now():
@@ -80,8 +80,26 @@ class ActionModule(ActionBase):
         return result
 
     @staticmethod
-    def _host(variables, left):
+    def _lost(before, stand_in):
+        """Return a host that cannot be reached, and whose agent has said nothing that counts."""
+        reason = controller.part("outcome").host_reason
+        missing = stand_in["source"].get("signature") == "missing"
+        return {
+            "status": "unreachable" if missing else "failed",
+            "reason": f"{reason(before)}; {reason(stand_in)}",
+            "findings": [],
+            "at": now(),
+            "source": stand_in["source"],
+        }
+
+    @classmethod
+    def _host(cls, variables, left):
         before, after = variables.get("hostmend_audit"), variables.get("hostmend_audit_after")
+        stand_in = variables.get("hostmend_audit_agent") or {}
+        if stand_in.get("source") and not stand_in.get("skipped"):
+            if stand_in.get("failed"):
+                return cls._lost(before, stand_in)
+            before = stand_in
         if not before:
             return None
         last = after if after and not after.get("skipped") else before
@@ -123,6 +141,8 @@ class ActionModule(ActionBase):
             )
             if host["status"] != "ok":
                 said = f"{host['status']}: {visible(host.get('reason', ''), 300)}"
+            if host["status"] == "ok" and host.get("source"):
+                said += f" (from its agent, {host['source'].get('age_seconds')} s ago)"
             lines.append(f"{visible(name)}: {said or 'no finding'}")
             for finding in host["findings"]:
                 if finding["status"] == "open" or finding.get("outcome"):

@@ -10,7 +10,6 @@ The policy is in variables: option O of class C is ``hostmend_C_O``, an option t
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -20,12 +19,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.security_facts"
-STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 PLANNED = ("waves", "wave_group", "redundancy_groups", "maintenance_windows", "on_failure", "unattended_risk")
-NOT_THE_HOSTS = (
-    "fix", "title", "kind", "why", "change", "outcome", "before", "waiver", "waiver_expired", "known_exploited", "epss",
-)
-CHECK = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*\Z")
 
 controller.preload()
 
@@ -56,23 +50,10 @@ def converted(name, value, option):
 
 def sound(findings):
     """Return a host's findings; a host that answers anything else is not believed in part."""
-    for one in findings if isinstance(findings, list) else [None]:
-        if not (
-            isinstance(one, dict)
-            and CHECK.match(str(one.get("check")))
-            and one.get("status") in STATUSES
-            and isinstance(one.get("resource", ""), str)
-            and isinstance(one.get("reason", ""), str)
-            and isinstance(one.get("evidence", {}), dict)
-            and isinstance(one.get("affects", []), list)
-            and isinstance(one.get("references", []), list)
-        ):
-            raise AnsibleActionFail("the host's answer is not that of security_facts")
-        # What is wrong is the host's to say; what mends it and at which risk is the catalogue's, and no less.
-        for name in NOT_THE_HOSTS:
-            one.pop(name, None)
-        one["class"] = one["check"].split(".", 1)[0]
-    return findings
+    try:
+        return controller.part("answer").sound(findings)
+    except controller.part("errors").HostmendError as error:
+        raise AnsibleActionFail(str(error)) from error
 
 
 class ActionModule(ActionBase):

@@ -161,3 +161,10 @@ def complete(name, checks, said, reason):
     heard = set(one["check"] for one in kept)
     kept.extend(unknown(check, "", reason or NOTHING_SAID) for check in checks if check not in heard)
     return kept, complaint
+
+
+def failed_units(host):
+    """Return the units that have failed: what an operator compares before and after a change."""
+    if not host.live or host.system().init != "systemd":
+        return []
+    return sorted(unit.name for unit in host.units().items if unit.active == "failed")

@@ -197,13 +197,6 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors impor
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 
-def failed_units(host):
-    """Return the units that have failed: what an operator compares before and after a change."""
-    if not host.live or host.system().init != "systemd":
-        return []
-    return sorted(unit.name for unit in host.units().items if unit.active == "failed")
-
-
 def main():
     """Look at the host and say what was found."""
     module = AnsibleModule(
@@ -239,7 +232,7 @@ def main():
         ansible_facts={"hostmend": engine.plain(facts), "hostmend_findings": findings},
         findings=findings,
         classes=engine.plain(classes),
-        system=engine.plain(dict(host.system().__dict__, failed_units=failed_units(host))),
+        system=engine.plain(dict(host.system().__dict__, failed_units=engine.failed_units(host))),
     )
 
 

@@ -10,6 +10,9 @@ from hostmend import changes as derived
 from hostmend import outcome
 
 DETECT = "security_facts"
+#: What says a host's findings: the host itself, or the last report of its agent.
+FINDERS = (DETECT, "agent_findings")
+COLLECT = "agent_report"
 #: What is kept of a rollback's result.
 ROLLBACK = ("restored", "conflicts", "errors", "notes", "taken", "runs")
 
@@ -33,6 +36,7 @@ class HostState:
     failed_units_before: tuple[str, ...] = ()
     failed_units: tuple[str, ...] = ()
     rollback: dict[str, Any] = field(default_factory=dict)  # what a rollback of a whole run said
+    agent: dict[str, Any] = field(default_factory=dict)  # what became of the report of its agent
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -116,8 +120,10 @@ class Run:
         result = data.get("res")
         if host is None or not isinstance(result, Mapping):
             return
-        if action(data) == DETECT and not role_of(data):
+        if action(data) in FINDERS and not role_of(data):
             self._detected(host, result)
+        elif action(data) == COLLECT:
+            self._collected(host, result)
         elif action(data) == "rollback" and not role_of(data):
             self._rolled_back(host, result)
         elif result.get("changed") and role_of(data) and action(data) not in derived.OWN and "results" not in result:
@@ -138,8 +144,15 @@ class Run:
             host.planned = tuple(str(role) for role in plan.get("roles") or ())
             host.mend = frozenset(str(one) for one in plan.get("mend") or ())
         host.status = "ok"
-        host.extra = {key: result[key] for key in ("classes", "system") if result.get(key)}
+        host.reason = ""
+        host.extra = {key: result[key] for key in ("classes", "system", "source") if result.get(key)}
         host.stage = "done"
+        self._tell(host)
+
+    def _collected(self, host: HostState, result: Mapping[str, Any]) -> None:
+        host.agent = dict(result.get("agent") or {})
+        if not result.get("failed"):
+            host.status, host.stage = "ok", "done"
         self._tell(host)
 
     def _rolled_back(self, host: HostState, result: Mapping[str, Any]) -> None:
@@ -165,7 +178,11 @@ class Run:
             return
         if action(data) == "rollback" and not role_of(data):
             self._rolled_back(host, result)
-        if action(data) == DETECT and not role_of(data):
+        if action(data) == COLLECT:
+            self._collected(host, result)
+        if action(data) == "agent_findings" and not role_of(data):
+            self._not_believed(host, result)
+        elif action(data) == DETECT and not role_of(data):
             why = outcome.host_reason(result)
             if host.before is None:
                 host.status, host.reason = "failed", why
@@ -177,6 +194,16 @@ class Run:
             host.failures.append(f"{where}{outcome.one_line(str(data.get('task') or 'task'), 80)}: {_why(data, result)}")
         host.stage = "failed"
         self._tell(host)
+
+    @staticmethod
+    def _not_believed(host: HostState, result: Mapping[str, Any]) -> None:
+        """Keep why nothing is known of a host that cannot be reached: its agent has said nothing that counts."""
+        source = result.get("source") or {}
+        if source.get("signature") != "missing":
+            host.status = "failed"
+        host.reason = f"{host.reason}; {outcome.host_reason(result)}"
+        if source:
+            host.extra["source"] = dict(source)
 
     def _item_failed(self, data: Mapping[str, Any]) -> None:
         """An item that failed is told by the task's own failure that follows."""

@@ -19,8 +19,8 @@ def fleet_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         pytest.skip(why)
     made: list[Fleet] = []
 
-    def make(*names: str, options: tuple[str, ...] = ()) -> Fleet:
-        fleet = Fleet(tmp_path_factory.mktemp("fleet"), names, options)
+    def make(*names: str, options: tuple[str, ...] = (), images: tuple[str, ...] = ()) -> Fleet:
+        fleet = Fleet(tmp_path_factory.mktemp("fleet"), names, options, images)
         made.append(fleet)
         return fleet.__enter__()
 

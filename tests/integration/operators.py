@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from target import ROOT, Target
+from target import IMAGE, ROOT, Target
 
 SSH_ARGS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
@@ -90,14 +90,17 @@ class Command:
 class Fleet:
     """Containers with one inventory."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, names: tuple[str, ...], options: tuple[str, ...] = (), images: tuple[str, ...] = ()
+    ) -> None:
         self.folder = folder
         mark = uuid.uuid4().hex[:6]
         self.hosts = {}
-        for name in names:
+        for place, name in enumerate(names):
             own = folder / name
             own.mkdir()
-            self.hosts[name] = Target(own, name=f"hm-it-{name}-{mark}", options=options)
+            image = images[place] if images else IMAGE
+            self.hosts[name] = Target(own, name=f"hm-it-{name}-{mark}", options=options, image=image)
 
     def __enter__(self) -> Fleet:
         first, *rest = self.hosts.values()

@@ -47,8 +47,9 @@ def missing() -> str:
 class Target:
     """One container. It has an address of each family and a user ``ops`` who may use sudo."""
 
-    def __init__(self, folder: Path, port: int = 22, name: str = "", options: tuple[str, ...] = ()) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int = 22, name: str = "", options: tuple[str, ...] = (),
+                 image: str = IMAGE) -> None:
+        self.folder, self.port, self.image = folder, port, image
         self.name = name or f"hm-journal-{uuid.uuid4().hex[:8]}"
         self.options = options
         self.key = folder / "key"
@@ -58,7 +59,7 @@ class Target:
             if podman("network", "exists", NETWORK, check=False).returncode:
                 podman("network", "create", "--ipv6", *(f"--subnet={subnet}" for subnet in SUBNETS), NETWORK)
             podman("create", "--name", self.name, "--hostname", self.name, "--label", f"{LABEL}=integration", "--network",
-                   NETWORK, *engine.boot_options(), *self.options, IMAGE, "/sbin/init")
+                   NETWORK, *engine.boot_options(), *self.options, self.image, "/sbin/init")
         podman("start", self.name)
         try:
             self.wait_for_boot()

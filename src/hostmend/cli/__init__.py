@@ -22,6 +22,7 @@ COMMANDS = {
     "waive": ("hostmend.cli.waive", "Answer for a finding until a day."),
     "waivers": ("hostmend.cli.waive", "List the waivers of an inventory."),
     "advisories": ("hostmend.cli.advisories", "Import CVE advisories, and look them up."),
+    "agent": ("hostmend.cli.agent", "Have hosts audit themselves, and collect their reports."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
     "runs": ("hostmend.cli.history", "List the runs that are kept."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),

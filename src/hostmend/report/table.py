@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostmend.finding import GRADES, grade
-from hostmend.report.text import visible
+from hostmend.report.text import visible, words_of_age
 
 STYLES = {
     "urgent": "bold white on dark_magenta",
@@ -56,7 +56,7 @@ def build(report: Mapping[str, Any], files: Sequence[str] = ()) -> Group:
     # What needs least attention scrolls away first: the worst host is nearest to the summary.
     ranked = sorted(report["hosts"].items(), key=_prominence)
     for name, host in ranked:
-        if host["status"] == "ok" and not _rows(host) and not host.get("changes"):
+        if host["status"] == "ok" and not _rows(host) and not host.get("changes") and not host.get("source"):
             quiet.append(name)
         else:
             parts += [_host(name, host, report["run"].get("mode") == "check"), Text()]
@@ -88,6 +88,7 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
     else:
         before = f"{host['score_before']} -> " if host.get("score_before") is not None else ""
         head.append(f"  {before}{host['score']}/100", style=_tone(host["score"]))
+    head.append(_source(host), style="bold yellow")
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, min_width=7)
     table.add_column(overflow="fold", ratio=1)
@@ -112,6 +113,16 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
             words = (change.get("role"), change.get("kind"), change.get("name"), change.get("action"))
             parts.append(Padding(Text(" ".join(visible(word, 200) for word in words if word)), (0, 0, 0, 4)))
     return Group(*parts)
+
+
+def _source(host: Mapping[str, Any]) -> str:
+    """Return what is to be known of findings that the host's agent made, and not this run."""
+    source = host.get("source") or {}
+    if host["status"] != "ok" or not source:
+        return ""
+    age = source.get("age_seconds")
+    old = f", {words_of_age(age)} old" if isinstance(age, int) else ""
+    return f"  from its agent{old}, signature {visible(source.get('signature', ''))}"
 
 
 def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:

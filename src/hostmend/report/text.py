@@ -26,3 +26,11 @@ def visible(value: Any, limit: int = 0) -> str:
     if limit and len(text) > limit:
         text = f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
     return _UNSAFE.sub(_escape, text) if not text.isprintable() or _UNSAFE.search(text) else text
+
+
+def words_of_age(seconds: int) -> str:
+    """Return an age for a person."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{max(0, seconds)} s"

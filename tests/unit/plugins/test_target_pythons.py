@@ -49,3 +49,40 @@ def test_the_module_runs(version: str, tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert {one["status"] for one in told["classes"].values()} == {"ok"}
     assert {one["check"].split(".")[0] for one in told["findings"]} == set(told["classes"])
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from hostmend.agent import build
+
+    path = tmp_path_factory.mktemp("agent") / "hostmend-agent.pyz"
+    build.write(path, build.build())
+    return path
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_agent_runs_without_ansible(version: str, agent: Path, tmp_path: Path) -> None:
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    done = subprocess.run(
+        [python, "-I", "-B", "-W", "error", str(agent), "audit", "--json", "--fail-on", "never", "--output", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert {one["status"] for one in told["classes"].values()} == {"ok"}
+    assert {one["check"].split(".")[0] for one in told["findings"]} == set(told["classes"])
+    assert told["system"]["python"].startswith(f"{version}.")
+
+
+def test_a_python_that_is_too_old_is_told_so(agent: Path) -> None:
+    python = interpreter("3.7") or interpreter("3.6")
+    if python is None:
+        pytest.skip("there is no Python older than 3.8 here")
+    done = subprocess.run([python, str(agent), "audit"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("hostmend-agent: Python 3.8 or newer is needed")

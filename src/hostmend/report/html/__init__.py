@@ -25,7 +25,7 @@ from markupsafe import Markup, escape
 from hostmend import catalog as catalogue
 from hostmend.finding import GRADES, RISKS, grade
 from hostmend.report import model
-from hostmend.report.text import visible
+from hostmend.report.text import visible, words_of_age
 
 HERE = Path(__file__).parent
 #: Above this many findings the evidence of those in order is left to report.json.
@@ -282,10 +282,24 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "todo": [one for one in host["findings"] if one["status"] in ATTENTION or one.get("outcome")],
                 "rest": [one for one in host["findings"] if one["status"] not in ATTENTION and not one.get("outcome")],
                 "changes": host.get("changes") or [],
+                "source": _source(host),
             }
         )
     made.sort(key=lambda host: (host["status"] == "ok", host["score"] if host["score"] is not None else -1))
     return made
+
+
+def _source(host: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is to be known of findings that the host's agent made, and not this run."""
+    source = host.get("source")
+    if host["status"] != "ok" or not isinstance(source, Mapping):
+        return {}
+    age = source.get("age_seconds")
+    return {
+        "age": words_of_age(age) if isinstance(age, int) else "?",
+        "signature": str(source.get("signature") or ""),
+        "at": str(source.get("finished") or ""),
+    }
 
 
 def _anchor(name: str, taken: set[str]) -> str:

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Take the findings of a host that cannot be reached from the last report of its agent."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.action import security_facts
+from ansible_collections.hostmend.hardening.plugins.module_utils import engine
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+
+
+class ActionModule(security_facts.ActionModule):
+    """Answer in the host's place."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Read the report."""
+        result = ActionBase.run(self, tmp, task_vars)
+        task_vars = task_vars or {}
+        hearsay = controller.part("agent.hearsay")
+        catalog = controller.catalog()
+        place = str(self._task.args.get("place") or "auto")
+        if place != "auto":
+            place = self._loader.path_dwim(place)
+        try:
+            age = hearsay.max_age(self._task.args.get("max_age") or self._given("agent_max_age", catalog, task_vars))
+            host = hearsay.Host(task_vars.get("inventory_hostname", ""))
+            word = hearsay.hear(host, place, age)
+            result["source"] = word.source()
+            if not word.counts:
+                result.update(failed=True, changed=False, msg=word.reason)
+                return result
+            common = self._policy(catalog, task_vars)["common"]
+            wanted = engine.select(self._subset(common.get("classes"), catalog), list(catalog.classes))
+            version = word.report["run"]["version"]
+            result["findings"] = hearsay.completed(hearsay.findings(word.report), wanted, catalog, version)
+            result["classes"], result["system"] = hearsay.fared(word.report), word.report.get("system", {})
+        except (engine.PolicyError, controller.part("errors").HostmendError) as error:
+            raise AnsibleActionFail(str(error)) from error
+        self._join(result, catalog, common, task_vars)
+        result["phase"] = "before"
+        return result

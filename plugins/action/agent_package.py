@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make the agent on the controller, with the policy of the host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.action import security_facts
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+
+MODULE = "hostmend.hardening.agent_package"
+
+
+class ActionModule(security_facts.ActionModule):
+    """Make the agent, and look at what there is of it on the host."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Make the agent."""
+        result = ActionBase.run(self, tmp, task_vars)
+        task_vars = task_vars or {}
+        catalog = controller.catalog()
+        policy = self._policy(catalog, task_vars)
+        for name, given in (self._task.args.get("policy") or {}).items():
+            policy[name] = {**policy.get(name, {}), **(given or {})}
+        host = task_vars.get("inventory_hostname", "")
+        dest = self._task.args.get("dest")
+        build = controller.part("agent.build")
+        try:
+            if dest:
+                path = Path(self._loader.path_dwim(str(dest)))
+                data = build.build(policy, host)
+                build.write(path, data)
+            else:
+                path = Path(constants.DEFAULT_LOCAL_TMP) / build.NAME
+                if not path.exists():
+                    build.write(path, build.build(), 0o644)
+                data = path.read_bytes()
+        except controller.part("errors").HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+        settings = json.dumps({"host": host, "policy": policy}, indent=1, sort_keys=True) + "\n"
+        made = {"path": str(path), "sha256": build.digest(data), "size": len(data), "settings": settings}
+        if dest:
+            result.update(made, changed=False)
+            return result
+        arguments = {}
+        if self._task.args.get("running") is not None:
+            arguments["running"] = self._task.args["running"]
+        elif self._given("image", catalog, task_vars):
+            arguments["running"] = False
+        result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
+        result.update(made)
+        return result

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Collect the last report of a host's agent, and keep it where it counts."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.action import security_facts
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+
+MODULE = "hostmend.hardening.agent_report"
+
+
+class ActionModule(security_facts.ActionModule):
+    """Verify and keep the report."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Collect the report."""
+        result = ActionBase.run(self, tmp, task_vars)
+        task_vars = task_vars or {}
+        hearsay, errors = controller.part("agent.hearsay"), controller.part("errors")
+        enrol = self._task.args.get("enrol") or "first"
+        if enrol not in ("first", "anew", "never"):
+            raise AnsibleActionFail(f"enrol must be first, anew or never, not {enrol!r}")
+        try:
+            age = hearsay.max_age(self._given("agent_max_age", controller.catalog(), task_vars))
+            host = hearsay.Host(task_vars.get("inventory_hostname", ""))
+            takes = enrol == "anew" or (enrol == "first" and host.key() is None)
+            told = self._execute_module(MODULE, {"tell": takes}, task_vars=task_vars)
+            theirs, text = told.pop("secret", None), told.pop("text", None)
+            result.update(told, changed=False)
+            if told.get("failed") or told.get("unreachable"):
+                return result
+            return self._judged(result, host, text, theirs, age)
+        except errors.HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _judged(self, result, host, text, theirs, age):
+        hearsay = controller.part("agent.hearsay")
+        why = result.pop("why", "")
+        if text is None:
+            result.update(failed=True, msg=str(why), agent={"kind": "agent", "signature": "missing", "enrolled": False})
+            return result
+        raw = text.encode("utf-8", "surrogatepass")
+        enrolled = False
+        if theirs and not self._task.check_mode:
+            called = hearsay.parse(raw)["host"]
+            enrolled = host.key() != theirs
+            if enrolled:
+                host.enrol(theirs, called)
+        word = hearsay.judge(raw, host, age)
+        if word.counts and not self._task.check_mode:
+            host.accept(word, raw)
+        result["agent"] = dict(word.source(), enrolled=enrolled)
+        if word.counts:
+            score = word.report.get("score")
+            result["agent"]["score"] = score if isinstance(score, int) else None
+        else:
+            result.update(failed=True, msg=word.reason)
+        return result

@@ -1,0 +1,405 @@
+"""Hosts that audit themselves: they find what a live audit finds, stand in for themselves, and leave no trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snapshot
+from operators import Command, Fleet
+from target import ROOT, podman
+
+SUITES = ("bullseye", "bookworm", "trixie")
+NAMES = tuple(f"agent-{suite}" for suite in SUITES)
+IMAGES = tuple(f"localhost/hostmend-lab:{suite}" for suite in SUITES)
+FILE = "/usr/local/lib/hostmend/hostmend-agent.pyz"
+REPORT = "/var/lib/hostmend/agent/report.json"
+UNIT = "hostmend-agent.service"
+#: What is compared of a finding: all that the detector and the catalogue say of it.
+COMPARED = ("check", "class", "kind", "status", "severity", "level", "resource", "evidence", "reason", "title", "fix",
+            "references", "affects")  # fmt: skip
+INSECURE = r"""
+sed -i -e 's/^bind .*/bind 0.0.0.0 ::/' -e 's/^protected-mode .*/protected-mode no/' /etc/redis/redis.conf
+# A second instance that only a socket in /tmp leads to: a private /tmp would hide it.
+printf 'port 0\nunixsocket /tmp/hidden.sock\nunixsocketperm 777\n' > /etc/redis/hidden.conf
+cat > /etc/systemd/system/hidden.service <<END
+[Service]
+ExecStart=/usr/bin/redis-server /etc/redis/hidden.conf
+User=redis
+END
+mkdir -p /home/ops/app && printf 'requirepass foobared\nport 7000\n' > /home/ops/app/redis.conf
+cat > /etc/systemd/system/home.service <<END
+[Service]
+ExecStart=/usr/bin/redis-server /home/ops/app/redis.conf
+END
+systemctl daemon-reload
+for unit in redis-server vsftpd rpcbind.socket avahi-daemon nginx; do
+    systemctl unmask $unit >/dev/null 2>&1; systemctl enable --now $unit >/dev/null 2>&1
+done
+systemctl start hidden home
+head -c 1500000 /dev/zero > /var/log/large.log
+for attempt in $(seq 50); do redis-cli -p 7000 -a foobared ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done
+systemctl is-active redis-server hidden home
+"""
+
+
+@pytest.fixture(scope="module")
+def fleet(fleet_of: Any) -> Fleet:
+    for image in IMAGES:
+        if podman("image", "exists", image, check=False).returncode:
+            pytest.skip(f"no image {image}: build it with molecule/images/build")
+    # With SYS_ADMIN systemd can give the unit a system that it only reads; without, it would do without.
+    options = ("--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--security-opt=seccomp=unconfined")
+    made: Fleet = fleet_of(*NAMES, options=options, images=IMAGES)
+    for one in made.hosts.values():
+        one.sh(INSECURE)
+    return made
+
+
+@pytest.fixture(scope="module")
+def inventory(fleet: Fleet) -> str:
+    return fleet.inventory(
+        hostmend_management_networks=["10.213.77.0/24"], hostmend_logrotate_large_mebibytes=1,
+        hostmend_redis_loopback_ok=False, agent_random_delay="0"
+    )
+
+
+@pytest.fixture(scope="module")
+def hostmend(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return Command(tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="module")
+def lost(fleet: Fleet, inventory: str) -> str:
+    """The same hosts, where nothing answers."""
+    data = json.loads(Path(inventory).read_text())
+    for one in data["all"]["hosts"].values():
+        one.update(ansible_host="127.0.0.1", ansible_port=9)
+    folder = fleet.folder / "lost"
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "group_vars" / "hostmend_waivers.yml").write_text(
+        "- {check: redis.exposed, hosts: [agent-trixie], reason: lab, owner: lab, expires: 2099-01-01}\n"
+    )
+    (folder / "hosts.json").write_text(json.dumps(data))
+    return str(folder / "hosts.json")
+
+
+def play(hostmend: Command, inventory: str, *arguments: str) -> str:
+    """Run the playbook of the agent, and return what Ansible printed."""
+    argv = [str(ROOT / ".venv/bin/ansible-playbook"), str(ROOT / "playbooks/agent.yml"), "-i", inventory, *arguments]
+    environ = {**hostmend.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environ["PATH"] = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=400)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def changed(text: str) -> set[tuple[str, str]]:
+    """Return each task (and item) that changed something, or would have, with its host."""
+    found, task = set(), ""
+    for line in text.splitlines():
+        named = re.match(r"TASK \[(.*)\] \*", line)
+        task = named.group(1) if named else task
+        if line.startswith("changed: "):
+            found.add((task, line))
+    return found
+
+
+@pytest.fixture(scope="module")
+def before(fleet: Fleet) -> dict[str, Any]:
+    return {name: snapshot.of(one) for name, one in fleet.hosts.items()}
+
+
+@pytest.fixture(scope="module")
+def installed(fleet: Fleet, hostmend: Command, inventory: str, before: dict[str, Any]) -> set[tuple[str, str]]:
+    foretold = changed(play(hostmend, inventory, "-b", "--check", "--diff"))
+    for name, one in fleet.hosts.items():
+        assert snapshot.difference(before[name], snapshot.of(one)) == {}
+    assert not (hostmend.folder / "state" / "hostmend" / "agents").exists()
+    made = changed(play(hostmend, inventory, "-b"))
+    assert foretold == made
+    return made
+
+
+@pytest.fixture(scope="module")
+def live(hostmend: Command, inventory: str, fleet: Fleet, installed: Any) -> dict[str, Any]:
+    """What each host finds under its unit, and what a live audit finds right after."""
+    for one in fleet.hosts.values():
+        one.sh(f"systemctl start {UNIT}")
+    done = hostmend("audit", "-i", inventory, "-b", "--format", "json")
+    assert done.code == 2, done.err
+    return done.json()
+
+
+def own(fleet: Fleet, name: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(fleet[name].sh(f"cat {REPORT}"))
+    return made
+
+
+def by_class(findings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    made: dict[str, list[dict[str, Any]]] = {}
+    for one in findings:
+        made.setdefault(one["class"], []).append({key: one[key] for key in COMPARED if key in one})
+    return {
+        name: sorted(rows, key=lambda row: (row["check"], row["resource"], row["status"])) for name, rows in made.items()
+    }
+
+
+def test_check_mode_foretold_the_installation(installed: set[tuple[str, str]]) -> None:
+    assert {name for name in NAMES if any(f"[{name}]" in line for _task, line in installed)} == set(NAMES)
+
+
+def test_installing_again_changes_nothing(hostmend: Command, inventory: str, installed: Any) -> None:
+    assert changed(play(hostmend, inventory, "-b")) == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_host_finds_under_its_unit_what_a_live_audit_finds(name: str, fleet: Fleet, live: dict[str, Any]) -> None:
+    mine, theirs = own(fleet, name), live["hosts"][name]
+    said, seen = by_class(mine["findings"]), by_class(theirs["findings"])
+    assert set(said) == set(seen) == set(mine["classes"])
+    for one in said:
+        assert said[one] == seen[one], one
+    assert mine["score"] == theirs["score"]
+    opened = {(row["check"], row["resource"]) for row in mine["findings"] if row["status"] == "open"}
+    assert any(check == "redis.no_auth" and "hidden" in resource for check, resource in opened)
+    assert any(check == "redis.weak_password" and "/home/" in resource for check, resource in opened)
+    assert {"failed", "timeout"} & {row["status"] for row in mine["classes"].values()} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_unit_can_change_nothing(name: str, fleet: Fleet, installed: Any) -> None:
+    told = fleet[name].sh(f"""
+        mkdir -p /run/systemd/system/{UNIT}.d
+        printf '[Service]\nExecStartPost=/bin/sh -c "touch /etc/probe /usr/probe /var/lib/probe /home/probe; true"\n' \
+            > /run/systemd/system/{UNIT}.d/probe.conf
+        systemctl daemon-reload; systemctl start {UNIT}
+        ls /etc/probe /usr/probe /var/lib/probe /home/probe 2>/dev/null
+        rm -r /run/systemd/system/{UNIT}.d; systemctl daemon-reload
+        systemctl show -p Nice,IOSchedulingClass,NoNewPrivileges,ProtectSystem,CPUQuotaPerSecUSec,MemoryMax {UNIT}
+    """)
+    assert set(told.split()) == {
+        "Nice=19", "IOSchedulingClass=3", "NoNewPrivileges=yes", "ProtectSystem=strict", "CPUQuotaPerSecUSec=500ms",
+        f"MemoryMax={256 * 1024 * 1024}",
+    } or "IOSchedulingClass=idle" in told  # fmt: skip
+    assert "probe" not in told
+
+
+def test_hosts_that_cannot_be_reached_are_shown_by_their_agents(
+    hostmend: Command, inventory: str, lost: str, live: dict[str, Any], tmp_path: Path
+) -> None:
+    collected = hostmend("agent", "collect", "-i", inventory, "-b", "--format", "json")
+    assert collected.code == 0, collected.err + collected.out
+    assert {one["signature"] for one in collected.json().values()} == {"valid"}
+    blind = hostmend("audit", "-i", lost, "--format", "json")
+    assert {one["status"] for one in blind.json()["hosts"].values()} == {"unreachable"}
+    done = hostmend("audit", "-i", lost, "--from-agents", "auto", "--format", "json", "--output", str(tmp_path))
+    assert done.code == 2, done.err
+    made = done.json()
+    for name in NAMES:
+        host = made["hosts"][name]
+        assert (host["status"], host["source"]["kind"], host["source"]["signature"]) == ("ok", "agent", "valid")
+        assert 0 <= host["source"]["age_seconds"] < 900
+        expected = by_class(live["hosts"][name]["findings"])
+        if name == "agent-trixie":  # the waivers beside this inventory hold for agents as well
+            assert {one["status"] for one in host["findings"] if one["check"] == "redis.exposed"} >= {"waived"}
+        else:
+            assert by_class(host["findings"]) == expected
+    assert "from the last report of its agent" in (tmp_path / "report.html").read_text()
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(made, json.loads((ROOT / "src/hostmend/report/schema/report.schema.json").read_text()))
+    shown = hostmend("audit", "-i", lost, "--from-agents", "auto")
+    assert "from its agent" in shown.out and "signature valid" in shown.out
+
+
+def test_a_pushed_report_that_was_changed_or_replayed_is_not_believed(
+    hostmend: Command, fleet: Fleet, lost: str, live: dict[str, Any], tmp_path: Path
+) -> None:
+    old, new = {}, {}
+    for name in NAMES:
+        old[name] = fleet[name].sh(f"cat {REPORT}")
+        fleet[name].sh(f"systemctl start {UNIT}")
+        new[name] = fleet[name].sh(f"cat {REPORT}")
+    tampered = json.loads(new[NAMES[0]])
+    for one in tampered["findings"]:
+        one["status"] = "passed"
+    pushed = {NAMES[0]: json.dumps(tampered), NAMES[1]: new[NAMES[2]], NAMES[2]: new[NAMES[2]]}
+    for name, text in pushed.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    made = hostmend("audit", "-i", lost, "--from-agents", str(tmp_path), "--format", "json").json()["hosts"]
+    assert [made[name]["status"] for name in NAMES] == ["failed", "failed", "ok"]
+    assert "changed after it was signed" in made[NAMES[0]]["reason"] and made[NAMES[0]]["findings"] == []
+    assert "another key" in made[NAMES[1]]["reason"]
+    (tmp_path / f"{NAMES[2]}.json").write_text(old[NAMES[2]])
+    done = hostmend("audit", "-i", lost, "--from-agents", str(tmp_path), "--format", "json")
+    assert done.code == 1
+    assert "older than one that is known already" in done.json()["hosts"][NAMES[2]]["reason"]
+    done = hostmend("audit", "-i", lost, "--from-agents", "auto", "--max-age", "1s", "--format", "json")
+    assert "old, and may be 1 s" in done.json()["hosts"][NAMES[2]]["reason"]
+
+
+def test_a_key_that_the_host_made_is_enrolled_at_the_first_contact(
+    hostmend: Command, fleet: Fleet, inventory: str, lost: str, live: Any, tmp_path: Path
+) -> None:
+    name = NAMES[1]
+    for path in (hostmend.folder / "state" / "hostmend" / "agents" / name).iterdir():
+        path.unlink()
+    fleet[name].sh(f"rm /etc/hostmend/agent.key; systemctl start {UNIT}")
+    assert fleet[name].sh("stat -c '%a %U' /etc/hostmend/agent.key").split() == ["600", "root"]
+    (tmp_path / f"{name}.json").write_text(fleet[name].sh(f"cat {REPORT}"))
+    options = ("audit", "-i", lost, "--limit", name, "--from-agents", str(tmp_path), "--format", "json")
+    host = hostmend(*options).json()["hosts"][name]
+    assert (host["status"], host["source"]["signature"]) == ("failed", "unenrolled")
+    collected = hostmend("agent", "collect", "-i", inventory, "-b", "--limit", name)
+    assert collected.code == 0 and "its key was taken just now" in collected.out
+    assert hostmend(*options).json()["hosts"][name]["status"] == "ok"
+    # From now on another key is not taken by itself.
+    fleet[name].sh(f"rm /etc/hostmend/agent.key; systemctl start {UNIT}")
+    collected = hostmend("agent", "collect", "-i", inventory, "-b", "--limit", name)
+    assert collected.code == 1 and "another key" in collected.out
+    assert hostmend("agent", "collect", "-i", inventory, "-b", "--limit", name, "--enrol", "anew").code == 0
+    secret = fleet[name].sh("cat /etc/hostmend/agent.key").strip()
+    noisy = hostmend("agent", "collect", "-i", inventory, "-b", "--limit", name, "--enrol", "anew", "-vvvv")
+    assert secret not in noisy.out + noisy.err
+
+
+def test_a_hosts_policy_is_built_in_without_reaching_it(
+    hostmend: Command, fleet: Fleet, lost: str, installed: Any, tmp_path: Path
+) -> None:
+    name = NAMES[1]
+    path = tmp_path / "agent.pyz"
+    done = hostmend("agent", "build", "-i", lost, "--host", name, "-o", str(path))
+    assert done.code == 0, done.err
+    podman("cp", str(path), f"{fleet[name].name}:/root/built.pyz")
+    told = fleet[name].sh("mv /etc/hostmend/agent.json /root; python3 /root/built.pyz audit --json --class redis; true")
+    fleet[name].sh("mv /root/agent.json /etc/hostmend/; rm /root/built.pyz")
+    report = json.loads(told)
+    assert (report["host"], report["policy"]) == (name, "built in")
+    assert "low" in {one["severity"] for one in report["findings"] if "hidden" in one["resource"]}
+    (tmp_path / "new.pyz").touch()
+    done = hostmend("agent", "build", "-i", lost, "--host", "all", "-o", str(tmp_path / "new.pyz"))
+    assert done.code == 1 and (tmp_path / "new.pyz").read_bytes() == b""
+
+
+def test_what_is_in_its_way_is_one_line(fleet: Fleet, installed: Any) -> None:
+    one = fleet[NAMES[1]]
+    run = f"python3 {FILE} audit --quiet"
+    told = one.sh(f"""
+        mkdir -p /mnt/full /mnt/frozen
+        mount -t tmpfs -o size=8k none /mnt/full; {run} --output /mnt/full 2>&1; echo "code $?"; ls -A /mnt/full
+        mount -t tmpfs none /mnt/frozen; mount -o remount,ro /mnt/frozen; {run} --output /mnt/frozen 2>&1; echo "code $?"
+        umount /mnt/full /mnt/frozen; rmdir /mnt/full /mnt/frozen
+        cp {FILE} /tmp/agent.pyz; su ops -c 'python3 /tmp/agent.pyz audit --quiet 2>&1'; echo "code $?"; rm /tmp/agent.pyz
+    """)
+    assert "the report cannot be kept in /mnt/full: No space left on device\ncode 1\n" in told
+    assert "the report cannot be kept in /mnt/frozen: Read-only file system\ncode 1\n" in told
+    assert "report" not in told.partition("code 1\n")[2].partition("\n")[0].replace("lock", "")
+    last = told.splitlines()[-2:]
+    assert last[1] == "code 2" and " unknown, " in last[0]
+
+
+def test_its_timer_fires(hostmend: Command, fleet: Fleet, inventory: str, live: Any) -> None:
+    name = NAMES[2]
+    play(hostmend, inventory, "-b", "--limit", name, "-e", json.dumps({"agent_on_calendar": "*-*-* *:*:00/10"}))
+    first = own(fleet, name)["sequence"]
+    deadline = time.monotonic() + 120
+    while own(fleet, name)["sequence"] == first:
+        assert time.monotonic() < deadline, fleet[name].sh("systemctl list-timers --no-pager; journalctl -n 30 --no-pager")
+        time.sleep(3)
+
+
+def test_a_rollback_takes_it_off(
+    hostmend: Command, fleet: Fleet, inventory: str, before: dict[str, Any], live: Any
+) -> None:
+    name = NAMES[0]
+    play(hostmend, inventory, "-b", "--limit", name, "-e", "agent_state=absent")
+    assert snapshot.difference(before[name], snapshot.of(fleet[name])) == {}
+    play(hostmend, inventory, "-b", "--limit", name)
+    done = hostmend("rollback", "latest", "-i", inventory, "-b", "--limit", name, "--yes")
+    assert done.code == 0, done.out + done.err
+    assert snapshot.difference(before[name], snapshot.of(fleet[name])) == {}
+
+
+def test_it_is_taken_off_without_a_trace(
+    hostmend: Command, fleet: Fleet, inventory: str, before: dict[str, Any], live: Any
+) -> None:
+    foretold = changed(play(hostmend, inventory, "-b", "-e", "agent_state=absent", "--check"))
+    assert foretold == changed(play(hostmend, inventory, "-b", "-e", "agent_state=absent"))
+    for name, one in fleet.hosts.items():
+        assert snapshot.difference(before[name], snapshot.of(one)) == {}
+        told = one.sh("ls -d /var/lib/hostmend/agent /var/lib/systemd/timers/*hostmend*; systemctl list-units --all", False)
+        assert "hostmend" not in told
+    assert list((hostmend.folder / "state" / "hostmend" / "agents").iterdir()) == []
+    assert changed(play(hostmend, inventory, "-b", "-e", "agent_state=absent")) == set()
+
+
+# Where nothing is running, or no systemd
+
+
+@pytest.fixture
+def still(fleet_of: Any, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A container that has not booted, and an inventory of it."""
+    if podman("image", "exists", IMAGES[1], check=False).returncode:
+        pytest.skip(f"no image {IMAGES[1]}")
+    name = f"hm-agent-still-{uuid.uuid4().hex[:6]}"
+    podman("run", "-d", "--name", name, IMAGES[1], "sleep", "600")
+    path = tmp_path / "still.json"
+    host = {"ansible_connection": "containers.podman.podman", "ansible_python_interpreter": "/usr/bin/python3"}
+    path.write_text(json.dumps({"all": {"hosts": {name: host}}}))
+    yield name, str(path)
+    podman("rm", "-f", "-t", "0", name, check=False)
+
+
+def inside(name: str, script: str) -> str:
+    return podman("exec", "-i", name, "sh", "-s", stdin=script, check=False).stdout
+
+
+def test_without_systemd_cron_runs_it(still: tuple[str, str], hostmend: Command) -> None:
+    name, inventory = still
+    foretold = changed(play(hostmend, inventory, "--check"))
+    assert foretold == changed(play(hostmend, inventory)) != set()
+    line = inside(name, "tail -n 1 /etc/cron.d/hostmend-agent")
+    assert line.startswith("17 4 * * * root nice ")
+    assert inside(name, "ls /etc/systemd/system/hostmend* 2>/dev/null") == ""
+    first = json.loads(inside(name, f"cat {REPORT}"))
+    inside(name, line.split(" root ", 1)[1])
+    assert json.loads(inside(name, f"cat {REPORT}"))["sequence"] > first["sequence"]
+    assert hostmend("agent", "collect", "-i", inventory).code == 0
+    assert changed(play(hostmend, inventory)) == set()
+    play(hostmend, inventory, "-e", "agent_state=absent")
+    assert inside(name, "find / -xdev -name '*hostmend-agent*' -o -xdev -path '*hostmend/agent*'") == ""
+
+
+def test_an_image_carries_it_and_each_copy_makes_its_own_key(
+    still: tuple[str, str], hostmend: Command, fleet: Fleet
+) -> None:
+    name, inventory = still
+    image = {"hostmend_image": True}
+    assert changed(play(hostmend, inventory, "-e", json.dumps(image), "--check")) == changed(
+        play(hostmend, inventory, "-e", json.dumps(image))
+    )
+    assert inside(name, f"ls /etc/hostmend/agent.key {REPORT} 2>/dev/null") == ""
+    made, keys = f"localhost/{name}:image", set()
+    podman("commit", "-q", name, made)
+    copies = [f"{name}-copy{number}" for number in (1, 2)]
+    try:
+        for copy in copies:
+            podman("run", "-d", "--name", copy, "--systemd=always", "--cap-add", "NET_ADMIN", made, "/sbin/init")
+            podman("exec", copy, "sh", "-c", "systemctl is-system-running --wait; systemctl start hostmend-agent.service")
+            assert inside(copy, "systemctl is-active hostmend-agent.timer").strip() == "active"
+            report = json.loads(inside(copy, f"cat {REPORT}"))
+            assert report["signature"]["algorithm"] == "hmac-sha256"
+            keys.add(report["signature"]["key"])
+            assert {one["status"] for one in report["classes"].values()} == {"ok"}
+        assert len(keys) == 2
+    finally:
+        podman("rm", "-f", "-t", "0", *copies, check=False)
+        podman("rmi", "-f", made, check=False)
