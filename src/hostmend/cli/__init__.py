@@ -22,7 +22,9 @@ COMMANDS = {
     "waive": ("hostmend.cli.waive", "Answer for a finding until a day."),
     "waivers": ("hostmend.cli.waive", "List the waivers of an inventory."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
-    "runs": ("hostmend.cli.history", "List the runs that are kept."),
+    "runs": ("hostmend.cli.history", "List the runs that are kept, or forget old ones."),
+    "schedule": ("hostmend.cli.schedule", "Run audits and remediations by the calendar."),
+    "notify": ("hostmend.cli.notify", "Tell people what is new, on their channels."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
     "checks": ("hostmend.cli.knowledge", "List all checks."),
 }
