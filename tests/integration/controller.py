@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,7 @@ def dependencies(folder: Path) -> Path:
     if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
         return Path(sysconfig.get_path("purelib"))
     made = folder / "dependencies"
-    names = subprocess.run(
-        [sys.executable, "-c", "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\\n')"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
+    names = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     options = ["--quiet", "--target", str(made), "--python-version", version, "--only-binary=:all:"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, *names], check=True)
     return made

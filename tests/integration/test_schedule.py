@@ -195,7 +195,7 @@ def test_the_role_installs_and_removes_the_same(clean: Controller) -> None:
         (["--on-calendar", "daily", "-i", "/etc/site/none"], "no such inventory: /etc/site/none"),
         (["--on-calendar", "daily", "-i", "/etc/site/secret"], "the inventory cannot be read as the user hostmend"),
         (["--on-calendar", "daily", "--user", "nobody-at-all"], "there is no user nobody-at-all"),
-        (["--on-calendar", "daily", "--notify", "/etc/site/broken.yml"], "/etc/site/broken.yml, line 3: channel a: no such setting"),
+        (["--on-calendar", "daily", "--notify", "/etc/site/broken.yml"], "broken.yml, line 3: channel a: no such setting"),
         (["--on-calendar", "daily", "--report-to", "/etc/passwd"], "/etc/passwd is no directory"),
         (["--on-calendar", "daily", "--report-to", "/root"], "the user hostmend cannot write to /root"),
         (["--on-calendar", "daily", "--name", "taken"], "hostmend-taken.service is there already and belongs to no schedule"),
@@ -242,7 +242,8 @@ def test_cron_fires_where_there_is_no_systemd(tmp_path: Path) -> None:
         assert report["hosts"]["localhost"]["status"] == "ok"
 
         # Two at once: one that does not want to wait says who holds the lock.
-        hold = f"flock /var/lib/hostmend-schedule/locks/hostmend sh -c 'printf held-by-a-test > {'/var/lib/hostmend-schedule/locks/hostmend'}; sleep 20'"
+        lock = "/var/lib/hostmend-schedule/locks/hostmend"
+        hold = f"flock {lock} sh -c 'printf held-by-a-test > {lock}; sleep 20'"
         made.hostmend("schedule", "install", "--on-calendar", "yearly", *where, "--wait", "1s", "--replace", *local)
         target.podman("exec", "-d", made.name, "sh", "-c", hold)
         time.sleep(1)

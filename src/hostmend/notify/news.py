@@ -67,15 +67,31 @@ def items(report: Mapping[str, Any], channel: Channel, newly_lost: Iterable[str]
             word = one.get("trend") or "first"
             if channel.what == "new" and word not in ("new", "regressed", "first"):
                 continue
-            made.append({"word": word, "grade": grade(one), "host": host, "check": one["check"], "resource": one["resource"],
-                         "title": one["title"]})
+            made.append(
+                {
+                    "word": word,
+                    "grade": grade(one),
+                    "host": host,
+                    "check": one["check"],
+                    "resource": one["resource"],
+                    "title": one["title"],
+                }
+            )
     made.sort(key=lambda one: (GRADES.index(one["grade"]) if one["grade"] in GRADES else len(GRADES), one["host"], one["check"]))
     if channel.failures:
         for host in newly_lost:
             if channel.hears_of(host):
                 about = report["hosts"][host]
-                made.append({"word": "lost", "grade": "", "host": host, "check": about["status"], "resource": "",
-                             "title": about.get("reason") or ""})
+                made.append(
+                    {
+                        "word": "lost",
+                        "grade": "",
+                        "host": host,
+                        "check": about["status"],
+                        "resource": "",
+                        "title": about.get("reason") or "",
+                    }
+                )
     return made
 
 

@@ -55,9 +55,7 @@ def _read(path: Path) -> str:
     return text
 
 
-def _decrypt(
-    text: str, settings: Settings, files: Sequence[str], passwords: Sequence[str], environ: Mapping[str, str]
-) -> str:
+def _decrypt(text: str, settings: Settings, files: Sequence[str], passwords: Sequence[str], environ: Mapping[str, str]) -> str:
     from ansible.errors import AnsibleError  # type: ignore[import-untyped]
     from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
     from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret  # type: ignore[import-untyped]

@@ -89,7 +89,9 @@ def _days(text: str) -> str | None:
         if len(ends) > 2 or any(one not in DAYS for one in ends):
             return None
         first, last = DAYS.index(ends[0]), DAYS.index(ends[-1])
-        made += [str((first + step) % 7 + 1) for step in range((last - first) % 7 + 1)]
+        if last < first:  # systemd takes none that goes round either
+            return None
+        made += [str(day + 1) for day in range(first, last + 1)]
     return ",".join(sorted(set(made)))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from hostmend.errors import HostmendError
 from hostmend.outcome import one_line
 from hostmend.schedule import account, calendar, files
-from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of
+from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, vaults
 from hostmend.schedule.runner import FOLDER
 
 Command = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
@@ -196,14 +196,19 @@ class Installer:
                 f"(/opt/hostmend), or give --user root ({_last(done)})"
             )
         if schedule.notify:
-            done = self._as_user(
-                schedule, [schedule.python, "-m", "hostmend", "notify", "channels", "--notify", schedule.notify]
-            )
+            done = self._as_user(schedule, [schedule.python, "-m", "hostmend", "notify", "channels", "--notify", schedule.notify])
             if done.returncode:
                 raise HostmendError(f"--notify, as the user {schedule.user}: {_last(done)}")
         if not schedule.inventory:
             return True
-        argv = [schedule.python, "-m", "ansible", "inventory", "--list", *_vaults(schedule.options)]
+        argv = [
+            schedule.python,
+            "-m",
+            "ansible",
+            "inventory",
+            "--list",
+            *(f"{name}={value}" for name, value in vaults(schedule.options)),
+        ]
         for one in schedule.inventory:
             argv += ["-i", one]
         done = self._as_user(schedule, argv)
@@ -431,17 +436,6 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     telling = [line for line in lines if "ERROR" in line or "rror:" in line or "denied" in line or "hostmend:" in line]
     return one_line((telling or lines or [f"exit status {done.returncode}"])[-1].removeprefix("hostmend: "), 300)
-
-
-def _vaults(options: Sequence[str]) -> list[str]:
-    """Return those options that open a vault."""
-    made: list[str] = []
-    after = [*options[1:], ""]
-    for one, value in zip(options, after, strict=True):
-        name, divided, _rest = one.partition("=")
-        if name in ("--vault-password-file", "--vault-pass-file", "--vault-id"):
-            made += [one] if divided else [one, value]
-    return made
 
 
 def _connects_locally(options: Sequence[str]) -> bool:

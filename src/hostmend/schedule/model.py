@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,16 @@ class Schedule:
 
     def as_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
+
+
+def vaults(options: Sequence[str]) -> list[tuple[str, str]]:
+    """Return those of Ansible's options that open a vault, each with its value."""
+    made = []
+    for place, one in enumerate(options):
+        name, divided, value = one.partition("=")
+        if name in ("--vault-password-file", "--vault-pass-file", "--vault-id"):
+            made.append((name, value if divided else "".join(options[place + 1 : place + 2])))
+    return made
 
 
 def read(path: Path) -> Schedule:

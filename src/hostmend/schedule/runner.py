@@ -27,7 +27,7 @@ from hostmend.outcome import CANNOT, OK, OPEN, STOPPED, one_line
 from hostmend.retention import Keep
 from hostmend.schedule import account
 from hostmend.schedule.files import GRACE
-from hostmend.schedule.model import CRON, Places, Schedule, read, status_of
+from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, vaults
 
 #: Runs that the status file tells of, and lines of what the last one said.
 KEPT_RUNS, SAID = 500, 12
@@ -313,11 +313,7 @@ def _forget(rows: Sequence[Mapping[str, Any]], base: Path) -> None:
 def _dispatcher(settings: Any, schedule: Schedule) -> Any:
     from hostmend.notify.dispatch import Dispatcher
 
-    files = [
-        value.partition("=")[2] or after
-        for value, after in zip(schedule.options, [*schedule.options[1:], ""], strict=True)
-        if value.split("=")[0] in ("--vault-password-file", "--vault-pass-file")
-    ]
+    files = [value for name, value in vaults(schedule.options) if name != "--vault-id"]
     return Dispatcher(settings, os.environ.get("HOSTMEND_LANGUAGE") or "en", files)
 
 
