@@ -77,7 +77,9 @@ def ansible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ansible:
     monkeypatch.setattr(session, "run", made.run)
     monkeypatch.setenv("HOSTMEND_STORE", str(tmp_path / "store" / "hostmend.db"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("HOSTMEND_LANGUAGE", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("HOSTMEND_LANGUAGE", "HOSTMEND_NOTIFY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -109,6 +111,169 @@ def test_the_report_is_written_for_its_owner(ansible: Ansible, tmp_path: Path) -
     assert sorted(one.name for one in written.iterdir()) == ["report.html", "report.json"]
     assert stat.S_IMODE((written / "report.json").stat().st_mode) == 0o600
     assert json.loads((written / "report.json").read_text())["schema"] == 1
+
+
+def test_more_forms_of_the_report_are_written_beside_it(ansible: Ansible, tmp_path: Path) -> None:
+    from junitparser import JUnitXml
+
+    ansible.scripts = [[detected(finding())]]
+    assert main(["audit", "--output", "out", "--write", "junit,sarif", "--write", "csv", "--fail-on", "high"]) == 2
+    names = sorted(one.name for one in (tmp_path / "out").iterdir())
+    assert names == ["report.csv", "report.html", "report.json", "report.junit.xml", "report.sarif"]
+    assert JUnitXml.fromfile(str(tmp_path / "out/report.junit.xml")).failures == 1
+    [run] = json.loads((tmp_path / "out/report.sarif").read_text())["runs"]
+    assert [one["ruleId"] for one in run["results"]] == ["redis.no_auth"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--write", "junit"], "--write needs --output"),
+        (["--write", "junlt", "--output", "o"], "no such format: junlt (did you mean junit?)"),
+    ],
+)
+def test_forms_that_cannot_be_written(
+    ansible: Ansible, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(["audit", *arguments]) == 1
+    assert said in capsys.readouterr().err and ansible.requests == []
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "severity", "code"),
+    [
+        ("high", "high", 2), ("high", "medium", 0), ("high", "low", 0),
+        ("medium", "high", 2), ("medium", "medium", 2), ("medium", "low", 0),
+        ("low", "low", 2), ("never", "high", 0),
+    ],
+)  # fmt: skip
+def test_what_a_pipeline_stops_at(ansible: Ansible, fail_on: str, severity: str, code: int) -> None:
+    ansible.scripts = [[detected(finding(severity=severity))]]
+    assert main(["audit", "--fail-on", fail_on]) == code
+
+
+def test_what_a_pipeline_stops_at_of_alerts_and_of_what_is_not_open(ansible: Ansible) -> None:
+    alert = {"kind": "alert", "level": "suspicious"}
+    for status, fail_on, code in (("open", "medium", 2), ("open", "high", 0), ("waived", "low", 0), ("unknown", "low", 0)):
+        ansible.scripts = [[detected(finding(status, check="x.y", **alert))]]
+        assert main(["audit", "--fail-on", fail_on]) == code
+
+
+class Channel:
+    """Takes the messages for a service."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.answer = ""
+
+    def __call__(self, message: Any, seconds: float = 0) -> str:
+        self.messages.append(message)
+        return self.answer
+
+
+@pytest.fixture
+def channel(ansible: Ansible, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Channel:
+    from hostmend.notify import dispatch
+
+    made = Channel()
+    monkeypatch.setattr(dispatch.Dispatcher.__init__, "__defaults__", ("en", (), (), made, None, dispatch.pending.now))
+    path = tmp_path / "notify.yml"
+    path.write_text("channels: {ops: {url: json://h/t0ken}}\n")
+    path.chmod(0o600)
+    return made
+
+
+def test_channels_hear_of_a_run_and_the_report_says_so(
+    ansible: Ansible, channel: Channel, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import jsonschema
+
+    ansible.scripts = [[detected(finding())], [detected(finding())]]
+    assert main(["audit", "--notify", "notify.yml", "--output", "out"]) == 2
+    [message] = channel.messages
+    assert message["url"] == "json://h/t0ken" and "redis.no_auth" in message["body"]
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["run"]["notifications"] == [{"channel": "ops", "status": "sent"}]
+    schema = Path(session.__file__).parent / "report/schema/report.schema.json"
+    jsonschema.validate(report, json.loads(schema.read_text()))
+    capsys.readouterr()
+    assert main(["report", "--query", "run.notifications[0].status"]) == 0
+    assert capsys.readouterr().out == '"sent"\n'
+    assert main(["audit", "--notify", "notify.yml"]) == 2  # nothing new
+    assert len(channel.messages) == 1
+
+
+def test_a_failing_channel_fails_no_run(
+    ansible: Ansible, channel: Channel, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    channel.answer = "the connection was refused"
+    ansible.scripts = [[detected(finding())]]
+    assert main(["audit", "--notify", "notify.yml", "--output", "out", "--fail-on", "never"]) == 0
+    said = capsys.readouterr()
+    assert "hostmend: notification ops: the connection was refused\n" in said.err
+    text = (tmp_path / "out/report.json").read_text()
+    assert json.loads(text)["run"]["notifications"][0]["status"] == "failed"
+    assert "t0ken" not in said.err + said.out + text + (tmp_path / "out/report.html").read_text()
+
+
+def test_no_channel_hears_of_what_would_be_done_or_where_none_is_to(ansible: Ansible, channel: Channel) -> None:
+    ansible.scripts = [[detected(finding())], [detected(finding())]]
+    main(["remediate", "--check", "--notify", "notify.yml"])
+    main(["audit", "--no-notify", "--notify", "notify.yml"])
+    assert channel.messages == []
+
+
+def test_notifications_that_cannot_be_read_stop_it_before_anything_runs(
+    ansible: Ansible, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "notify.yml").write_text("channels:\n  ops: {ulr: x}\n")
+    assert main(["audit", "--notify", "notify.yml"]) == 1
+    assert main(["audit", "--notify", "none.yml"]) == 1
+    assert ansible.requests == []
+    assert "notify.yml, line 2: channel ops: no such setting: ulr (did you mean url?)" in capsys.readouterr().err
+
+
+def test_the_notify_commands(
+    ansible: Ansible, channel: Channel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOSTMEND_NOTIFY", "notify.yml")
+    ansible.scripts = [[detected(finding())]]
+    main(["audit", "--no-notify"])
+    capsys.readouterr()
+    assert main(["notify", "test", "ops"]) == 0
+    assert main(["notify", "send"]) == 0
+    assert main(["notify", "flush"]) == 0
+    assert main(["notify", "channels"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("ops: sent\n") == 2 and "ops (url): at least medium" in said and "t0ken" not in said
+    assert [one["title"] for one in channel.messages] == ["hostmend: test", "hostmend: 1 found on 1 host(s)"]
+    channel.answer = "the service answered 403"
+    assert main(["notify", "test"]) == 1
+    assert "hostmend: ops: the service answered 403" in capsys.readouterr().err
+    monkeypatch.delenv("HOSTMEND_NOTIFY")
+    assert main(["notify", "test"]) == 1
+    assert "there is no notifications file" in capsys.readouterr().err
+
+
+def test_runs_are_forgotten(ansible: Ansible, capsys: pytest.CaptureFixture[str]) -> None:
+    for _run in range(3):
+        ansible.scripts = [[detected(finding())]]
+        main(["audit"])
+    assert main(["runs", "prune", "--keep", "1", "--check"]) == 0
+    assert len(capsys.readouterr().out.splitlines()[-2:]) == 2
+    assert main(["runs", "prune", "--keep", "90d"]) == 0
+    assert main(["runs", "prune", "--keep", "1"]) == 0
+    assert "forgot 2 runs" in capsys.readouterr().err
+    main(["runs", "--format", "json"])
+    [row] = json.loads(capsys.readouterr().out)
+    # Since when a finding is open stays known.
+    assert main(["report", "--query", "hosts.web1.findings[0].trend"]) == 0
+    assert capsys.readouterr().out == '"open"\n'
+    assert main(["runs", "prune", row["id"][:12]]) == 0
+    assert main(["runs", "prune", "nosuch"]) == 1
+    assert main(["runs", "prune"]) == 1
+    said = capsys.readouterr().err
+    assert "no such run: nosuch" in said and "say what to keep" in said
 
 
 def test_severity_narrows_what_is_shown_but_not_the_judgement(
@@ -419,7 +584,7 @@ def test_nothing_heavy_is_loaded_for_a_light_command() -> None:
 
     script = (
         "import sys; from hostmend.cli import main; main(['checks']); "
-        "heavy = ('sqlalchemy', 'alembic', 'ansible', 'ansible_runner', 'jmespath', 'jinja2'); "
+        "heavy = ('apprise', 'cronsim', 'requests', 'sqlalchemy', 'alembic', 'ansible', 'ansible_runner', 'jmespath', 'jinja2'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

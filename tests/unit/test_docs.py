@@ -94,10 +94,15 @@ def test_links_between_the_pages_lead_somewhere(page):
 
 
 def test_every_page_is_found_from_the_readme():
-    readme = (tree.ROOT / "README.md").read_text("utf-8")
-    for page in PAGES:
-        if page.name not in ("README.md",):
-            assert f"docs/{page.name}" in readme, page.name
+    found, left = set(), [tree.ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page in found:
+            continue
+        found.add(page)
+        links = re.findall(r"\]\(([^)#:\s]+\.md)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        left += [one for link in links if (one := (page.parent / link).resolve()) in PAGES]
+    assert set(PAGES) - found == set()
 
 
 def test_every_make_target_that_is_named_is_there():
@@ -116,17 +121,39 @@ def command_lines(page):
     yield from re.findall(r"`hostmend ([a-z]+ [^`]+)`", text)
 
 
+def shown_faults(line):
+    """Return why a command line that is shown cannot be given, or nothing."""
+    words = shlex.split(line, comments=True)
+    command, context, name = hostmend, click.Context(hostmend), "hostmend"
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = f"{name} {words.pop(0)}"
+        inner = command.get_command(context, name.split()[-1])
+        if inner is None:
+            return "" if command.invoke_without_command else f"there is no {name}"
+        command, context = inner, click.Context(inner, parent=context)
+    if isinstance(command, click.Group) and not command.invoke_without_command:
+        return f"{name} wants a command of its own"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    own, divided, rest = words, False, []
+    if "--" in words:
+        place = words.index("--")
+        own, divided, rest = words[:place], True, words[place + 1 :]
+    for word in own:
+        if word.startswith("-") and word.partition("=")[0] not in known:
+            return f"{name} has no {word}"
+    if divided:
+        other = "remediate" if "--remediate" in own else "audit"
+        return shown_faults(shlex.join([other, *rest]))
+    return ""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_line_that_is_shown_can_be_given(page):
     for line in command_lines(page):
-        name, *words = shlex.split(line, comments=True)
-        command = hostmend.get_command(click.Context(hostmend), name)
-        assert command is not None, f"{page.name}: there is no hostmend {name}"
-        if isinstance(command, click.Group) and words:
-            name = f"{name} {words[0]}"
-            command = command.commands.get(words.pop(0))
-            assert command is not None, f"{page.name}: there is no hostmend {name}"
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for word in words:
-            if word.startswith("-"):
-                assert word.partition("=")[0] in known, f"{page.name}: hostmend {name} has no {word}"
+        assert shown_faults(line) == "", f"{page.name}: {line}"
+
+
+def test_a_command_line_that_cannot_be_given_is_seen():
+    for line in ("nosuch", "audit --bogus", "schedule", "schedule nosuch", "schedule install --bogus", "notify test --bogus",
+                 "schedule install -- --waves 1"):  # fmt: skip
+        assert shown_faults(line), line

@@ -88,6 +88,21 @@ def test_a_name_that_fits_several_runs_is_refused(kept: Store) -> None:
             kept.report(wild)
 
 
+def test_a_run_that_is_under_way_is_not_forgotten(kept: Store) -> None:
+    kept.begin({"id": "now", "started": "2020-01-01T00:00:00Z", "mode": "audit", "version": "1"})
+    kept.finish(report("old"), "finished")
+    assert kept.prune(before="2999-01-01T00:00:00Z") == ["old"]
+    assert [row["id"] for row in kept.runs()] == ["now"]
+    assert kept.prune(identities=["now", "nosuch"]) == []
+
+
+def test_a_report_is_amended_and_nothing_else(kept: Store) -> None:
+    made = kept.finish(report("a"), "finished")
+    kept.amend({**made, "run": {**made["run"], "notifications": []}})
+    assert kept.report("a")["run"]["notifications"] == []
+    assert len(kept.runs()) == 1
+
+
 def test_a_run_that_was_killed_stays_visible(kept: Store, path: Path) -> None:
     kept.begin(report()["run"])
     assert kept.runs()[0]["status"] == "running"

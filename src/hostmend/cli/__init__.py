@@ -24,7 +24,9 @@ COMMANDS = {
     "advisories": ("hostmend.cli.advisories", "Import CVE advisories, and look them up."),
     "agent": ("hostmend.cli.agent", "Have hosts audit themselves, and collect their reports."),
     "report": ("hostmend.cli.history", "Render the report of a run again."),
-    "runs": ("hostmend.cli.history", "List the runs that are kept."),
+    "runs": ("hostmend.cli.history", "List the runs that are kept, or forget old ones."),
+    "schedule": ("hostmend.cli.schedule", "Run audits and remediations by the calendar."),
+    "notify": ("hostmend.cli.notify", "Tell people what is new, on their channels."),
     "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
     "checks": ("hostmend.cli.knowledge", "List all checks."),
 }

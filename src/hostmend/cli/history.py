@@ -118,11 +118,14 @@ def _write(text: str, output: Path | None) -> None:
         raise HostmendError(f"{output} cannot be written: {error.strerror}") from error
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--limit", "-n", type=click.IntRange(1), default=20, help="How many, the newest first.")
 @click.option("--format", "format_", type=click.Choice(("table", "json")), default="table")
-def runs(limit: int, format_: str) -> int:
-    """List the runs that are kept, the newest first."""
+def runs(context: click.Context, limit: int, format_: str) -> int:
+    """List the runs that are kept, the newest first; `runs prune` forgets old ones."""
+    if context.invoked_subcommand is not None:
+        return 0
     rows = Store().runs(limit)
     if format_ == "json":
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
@@ -151,4 +154,31 @@ def runs(limit: int, format_: str) -> int:
             *numbers,
         )
     wide_console().print(table)
+    return 0
+
+
+@runs.command()
+@click.argument("identities", metavar="[RUN]...", nargs=-1)
+@click.option("--keep", metavar="N", help="Keep the newest: a number of runs, or of days such as 90d.")
+@click.option("--check", "-C", is_flag=True, help="Forget nothing: say which runs would go.")
+def prune(identities: tuple[str, ...], keep: str | None, check: bool) -> int:
+    """Forget runs and their reports: those older than --keep says, or those named.
+
+    Since when a finding is open stays known. A run that is still running is never forgotten.
+
+    \b
+    hostmend runs prune --keep 90d
+    hostmend runs prune --keep 100 --check
+    """
+    from hostmend.retention import Keep
+
+    if not identities and keep is None:
+        raise HostmendError("say what to keep (--keep 90d, --keep 100), or name the runs to forget")
+    kept = Keep.parse(keep, "--keep") if keep is not None else None
+    store = Store()
+    full = tuple(str(store.identity(one)) for one in identities)
+    gone = store.prune(kept.count if kept else None, kept.before() if kept else None, full, dry=check)
+    for one in gone if check else ():
+        click.echo(one)
+    click.echo(f"{'would forget' if check else 'forgot'} {len(gone)} run{'' if len(gone) == 1 else 's'}", err=True)
     return 0

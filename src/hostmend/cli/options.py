@@ -14,6 +14,7 @@ import click
 
 from hostmend import catalog
 from hostmend.errors import HostmendError, near
+from hostmend.report.formats import FORMATS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,6 +54,8 @@ class Common:
     files: list[str] = field(default_factory=list)
     hosts: tuple[str, ...] = ()  # only these, by name
     waivers: Path | None = None  # of this machine, where no inventory has a place for them
+    write: tuple[str, ...] = ("json", "html")  # the forms of the report that go to the output directory
+    notify: Any = None  # hostmend.notify.settings.Settings, where notifications are configured
 
 
 def shared(function: Function) -> Function:
@@ -82,6 +85,19 @@ def shared(function: Function) -> Function:
         click.option(
             "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write report.json and report.html there."
         ),
+        click.option(
+            "--write",
+            multiple=True,
+            metavar="FORMAT,...",
+            help="Write these forms of the report too, into --output: " + ", ".join(FORMATS) + ".",
+        ),
+        click.option(
+            "--notify",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="The notifications file (default: HOSTMEND_NOTIFY, beside the inventory, else your own).",
+        ),
+        click.option("--no-notify", is_flag=True, help="Send no notifications."),
         click.option(
             "--format",
             "format_",
@@ -181,6 +197,8 @@ def gather(given: dict[str, Any]) -> Common:
         if "," not in one and not Path(one).expanduser().exists():
             raise HostmendError(f"no such inventory: {one}")
     made.waivers = _waivers(made.inventory)
+    made.write = _write(given.pop("write"), made.output)
+    made.notify = _notify(given.pop("notify"), given.pop("no_notify"), made.inventory)
     if made.output is not None:
         made.output = writable(made.output)
     made.ansible = _ansible_options(given)
@@ -202,6 +220,26 @@ def _waivers(inventory: tuple[str, ...]) -> Path | None:
         if path is not None:
             waivers.load(path)
     return None
+
+
+def _write(given: Iterable[str], output: Path | None) -> tuple[str, ...]:
+    """Return the forms of the report that are to be written."""
+    names = _names(given)
+    for name in names:
+        if name not in FORMATS:
+            raise HostmendError(f"--write: no such format: {name}{near(name, FORMATS)}; there are {', '.join(FORMATS)}")
+    if names and output is None:
+        raise HostmendError("--write needs --output: the directory that the files go to")
+    return tuple(dict.fromkeys(("json", "html", *names)))
+
+
+def _notify(given: Path | None, none: bool, inventory: tuple[str, ...]) -> Any:
+    """Return the settings of notifications; complain of a file that cannot be taken before anything runs."""
+    if none:
+        return None
+    from hostmend.cli.notify import configured
+
+    return configured(given, inventory)
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

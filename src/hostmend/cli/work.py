@@ -116,7 +116,9 @@ class Work:
         report = self.keeper.finish(report, STOPPED if self.stopped else FINISHED, written=self.common.output)
         files: list[str] = []
         if self.common.output is not None:
-            files = write_report(report, self.common.output)
+            files = write_report(report, self.common.output, self.common.write)
+        if self.common.notify is not None and self.mode in ("audit", "remediate"):
+            report = self._notify(report)
         if self.common.format == "json":
             sys.stdout.write(json.dumps(filtered(report, self.common.severity), indent=1) + "\n")
         else:
@@ -127,6 +129,21 @@ class Work:
             say(f"stopped; what was done by then is kept as run {self.run['id']}")
             return outcome.STOPPED
         return outcome.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
+
+    def _notify(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Tell the channels; return the report with what came of it. Whatever fails there fails no run."""
+        from hostmend.notify import dispatch
+
+        files = [one.partition("=")[2] for one in self.common.ansible if one.startswith("--vault-password-file=")]
+        passwords = [word for name, word in self.common.passwords.items() if name == "vault"]
+        made = dispatch.Dispatcher(self.common.notify, self.common.language, files, passwords).after_run(report)
+        for line in dispatch.told(made):
+            say(line)
+        report = {**report, "run": {**report["run"], "notifications": made}}
+        self.keeper.note(report)
+        if self.common.output is not None:
+            write_report(report, self.common.output, ("json",))
+        return report
 
 
 class Keeper:
@@ -171,6 +188,13 @@ class Keeper:
             say(f"{error}{rescued}")
             return report
 
+    def note(self, report: dict[str, Any]) -> None:
+        """Keep what the report says by now."""
+        try:
+            self.store.amend(report)
+        except StoreError as error:
+            say(error)
+
     def _rescue(self, report: Mapping[str, Any]) -> str:
         for directory in (state_directory() / "unsaved", Path(tempfile.gettempdir())):
             try:
@@ -183,16 +207,19 @@ class Keeper:
         return ""
 
 
-def write_report(report: Mapping[str, Any], directory: Path) -> list[str]:
-    """Write report.json and report.html, each whole or not at all."""
-    from hostmend.report import html
+def write_report(report: Mapping[str, Any], directory: Path, forms: Sequence[str] = ("json", "html")) -> list[str]:
+    """Write the report in these forms, each whole or not at all; return the files."""
+    from hostmend.report.formats import FORMATS, render
 
+    made = []
     try:
-        write_file(directory / "report.json", json.dumps(report, indent=1) + "\n")
-        write_file(directory / "report.html", html.render(report))
+        for form in forms:
+            path = directory / FORMATS[form][1]
+            write_file(path, render(report, form))
+            made.append(str(path))
     except OSError as error:
         raise HostmendError(f"the report cannot be written to {directory}: {error.strerror}") from error
-    return [str(directory / "report.json"), str(directory / "report.html")]
+    return made
 
 
 def write_file(path: Path, text: str) -> None:

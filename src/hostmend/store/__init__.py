@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +214,65 @@ class Store:
         for table, rows in _rows(report):
             if rows:
                 connection.execute(table.insert(), rows)
+
+    def identity(self, name: str) -> str:
+        """Return the id of a run of which ``name`` is the id or its unique beginning."""
+        import sqlalchemy as sa
+
+        from hostmend.store import tables
+
+        runs = tables.runs
+        with self._begin() as connection:
+            rows = connection.execute(sa.select(runs.c.id).where(runs.c.id.startswith(name, autoescape=True)).limit(3)).all()
+        found = [row.id for row in rows if row.id == name] or [row.id for row in rows]
+        if len(found) != 1:
+            raise StoreError(f"several runs begin with {name}: see `hostmend runs`" if found else f"no such run: {name}")
+        return str(found[0])
+
+    def amend(self, report: Mapping[str, Any]) -> None:
+        """Put the report of a run that is kept in place of the one that is there; its tables stay."""
+        from hostmend.store import tables
+
+        with self._begin() as connection:
+            connection.execute(
+                tables.runs.update().where(tables.runs.c.id == str(report["run"]["id"])).values(report=json.dumps(report))
+            )
+
+    def prune(
+        self, keep: int | None = None, before: str | None = None, identities: Sequence[str] = (), dry: bool = False
+    ) -> list[str]:
+        """Forget runs and their reports, and return which; what is known of findings through time stays.
+
+        :param keep: forget all but this many of the newest.
+        :param before: forget those that began before this moment (as the store writes it).
+        :param identities: forget these.
+        :param dry: forget nothing, and return which it would be.
+
+        A run that is still running is never forgotten, and neither is what ``keep`` and ``before`` do not name.
+        """
+        import sqlalchemy as sa
+
+        from hostmend.store import tables
+
+        runs = tables.runs
+        with self._begin() as connection:
+            query = sa.select(runs.c.id, runs.c.started, runs.c.status, runs.c.pid, runs.c.controller)
+            rows = connection.execute(query.order_by(runs.c.started.desc(), runs.c.id.desc())).all()
+            gone = [
+                row.id
+                for place, row in enumerate(rows)
+                if (
+                    (keep is not None and place >= keep)
+                    or (before is not None and row.started < before)
+                    or row.id in identities
+                )
+                and not (row.status == RUNNING and _alive(row.pid, row.controller))
+            ]
+            for identity in gone if not dry else ():
+                for table in (tables.changes, tables.findings, tables.run_hosts):
+                    connection.execute(sa.delete(table).where(table.c.run_id == identity))
+                connection.execute(sa.delete(runs).where(runs.c.id == identity))
+        return gone
 
     def end(self, identity: str, status: str) -> None:
         """Note that a run ended without a report."""

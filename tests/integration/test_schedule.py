@@ -1,0 +1,253 @@
+"""Schedules that really fire: systemd's timer and cron, from the installation to the last trace."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snapshot
+import target
+from controller import BIN, PORT, TOKEN, Controller
+
+HOME = "/var/lib/hostmend-schedule/home"
+#: Adding a user and removing it again leaves these as they were, with a new time and a copy of before.
+ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
+NOTIFY = f"""
+channels:
+  hook:
+    url_file: hook.url
+    at_least: high
+    classes: [redis]
+  dead:
+    url: json://127.0.0.1:9/{TOKEN}
+"""
+
+
+def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Return the first true answer within a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """A controller with systemd, a redis without a password, a receiver, and an inventory that is itself over SSH."""
+    why = target.missing()
+    if why:
+        pytest.skip(why)
+    with Controller(tmp_path_factory.mktemp("systemd")) as made:
+        made.listen()
+        variables = {
+            "ansible_host": "127.0.0.1",
+            "ansible_user": "ops",
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+        }
+        inventory = json.dumps({"all": {"hosts": {"self": variables}}})
+        made.sh(f"""
+            mkdir -p /etc/site && echo '{inventory}' > /etc/site/inventory.json
+            echo '{NOTIFY}' > /etc/site/notify.yml && echo 'json://127.0.0.1:{PORT}/{TOKEN}' > /etc/site/hook.url
+            chmod 644 /etc/site/*
+            sed -i 's/^bind .*/bind 0.0.0.0/; s/^protected-mode .*/protected-mode no/' /etc/redis/redis.conf
+            systemctl start redis-server
+        """)
+        yield made
+
+
+@pytest.fixture
+def clean(controller: Controller) -> Iterator[Controller]:
+    """The controller; whatever a test installs leaves no trace."""
+    before = traces(controller)
+    yield controller
+    for name in controller.schedules():
+        controller.hostmend("schedule", "remove", name, "--now", "--purge")
+    assert snapshot.difference(before, traces(controller)) == {}
+
+
+def traces(controller: Controller) -> dict[str, Any]:
+    """Return the state of the host; of the files of accounts only what they say."""
+    made = snapshot.of(controller)
+    for path in list(made):
+        if path.rstrip("-") in ACCOUNTS or path == "/etc/.pwd.lock":
+            made.pop(path)
+    made.pop("/etc/systemd/system/timers.target.wants", None)  # systemctl removes it where it is empty
+    for path in ACCOUNTS:
+        made[path] = controller.sh(f"cat {path} 2>/dev/null || true")
+    made["left"] = controller.sh("ls -d /var/lib/hostmend* /srv/* /var/lib/systemd/timers/stamp-hostmend* 2>/dev/null || true")
+    made["processes"] = controller.sh("ps -eo args | grep -c '[s]chedule run' || true")
+    return made
+
+
+def key_for(controller: Controller) -> None:
+    """Give the schedules' user the key that opens the hosts."""
+    key = controller.key.read_text()
+    controller.sh(f"""
+        install -d -m 700 -o hostmend -g hostmend {HOME}/.ssh
+        cat > {HOME}/.ssh/id_ed25519 <<'END'\n{key}END
+        chmod 600 {HOME}/.ssh/id_ed25519 && chown hostmend: {HOME}/.ssh/id_ed25519
+    """)
+
+
+def test_a_timer_fires_audits_reports_notifies_and_goes_without_a_trace(clean: Controller) -> None:
+    arguments = ["-i", "/etc/site/inventory.json", "--report-to", "/srv/reports", "--notify", "/etc/site/notify.yml",
+                 "--class", "redis", "--keep", "2", "--jitter", "0"]  # fmt: skip
+    clean.hostmend("schedule", "install", "--name", "nightly", "--on-calendar", "yearly", *arguments, "--", "--become")
+    assert clean.schedules()["nightly"]["result"] == "never ran"
+    key_for(clean)
+    clean.hostmend(
+        "schedule", "install", "--name", "nightly", "--on-calendar", "*:*:0/20", *arguments, "--replace", "--", "--become"
+    )
+    until(clean.received, 90, "the notification")
+    row = until(lambda: (one := clean.schedules()["nightly"])["result"] == "ok" and one, 60, "the result")
+
+    assert row["next"] and row["open"] >= 1
+    report = clean.read("/srv/reports/latest/report.json")
+    assert report["hosts"]["self"]["status"] == "ok"
+    assert "redis.no_auth" in {one["check"] for one in report["hosts"]["self"]["findings"] if one["status"] == "open"}
+    [first, *_rest] = clean.received()
+    assert "redis.no_auth" in first["message"] and "self" in first["message"]
+    told = {one["channel"]: one for one in report["run"]["notifications"]}
+    assert told["hook"]["status"] == "sent"
+    assert told["dead"] == {"channel": "dead", "status": "failed", "reason": "the connection was refused"}
+    said = clean.sh("journalctl -u hostmend-nightly --no-pager")
+    assert "notification dead: the connection was refused" in said
+    # The sandbox was in force, and the user is its own.
+    shown = clean.sh("systemctl show hostmend-nightly.service -p User -p NoNewPrivileges -p ProtectSystem")
+    assert {"User=hostmend", "NoNewPrivileges=yes", "ProtectSystem=strict"} <= set(shown.split())
+
+    # Nothing new: nothing is told. Of three runs two are kept.
+    for _more in range(2):
+        clean.sh("systemctl start hostmend-nightly.service")
+    until(lambda: len(clean.sh("ls -d /srv/reports/2*").split()) == 2, 60, "the oldest report to go")
+    assert len(clean.received()) == 1
+    store = f"HOME={HOME} setpriv --reuid=hostmend --regid=hostmend --clear-groups {BIN}/hostmend runs --format json"
+    assert len(json.loads(clean.sh(store))) <= 3
+
+    everywhere = clean.sh(f"grep -rl {TOKEN} /srv {HOME} /etc/hostmend /var/lib/hostmend-schedule 2>/dev/null || true")
+    assert everywhere == "" and TOKEN not in said
+
+
+def test_a_run_that_finds_what_it_must_not_or_cannot_be_made_is_a_failed_unit(clean: Controller) -> None:
+    where = ["-i", "localhost,", "--jitter", "0", "--on-calendar", "yearly", "--class", "redis", "--user", "root"]
+    local = ["-c", "local", "-e", "ansible_python_interpreter=/usr/bin/python3"]
+    clean.hostmend("schedule", "install", "--name", "strict", *where, "--fail-on", "high", "--", *local)
+    clean.hostmend("schedule", "install", "--name", "lenient", *where, "--", *local)
+    clean.hostmend("schedule", "install", "--name", "short", *where, "--timeout", "1s", "--", *local)
+    before = len(clean.received())
+    clean.hostmend(
+        "schedule", "install", "--name", "lost", *where[2:], "-i", "/etc/site/inventory.json",
+        "--notify", "/etc/site/notify.yml", "--", "--private-key", "/nowhere", "-e", "@/etc/site/gone.json",
+    )  # fmt: skip
+    # Two at once: the second waits for the first.
+    clean.sh("systemctl start --no-block hostmend-strict; sleep 1; systemctl start hostmend-lenient; "
+             "systemctl start hostmend-short hostmend-lost; true", check=False)  # fmt: skip
+    until(lambda: clean.sh("systemctl is-active hostmend-strict || true").strip() == "failed", 60, "strict to end")
+    rows = clean.schedules()
+    assert {name: row["result"] for name, row in rows.items()} == {
+        "strict": "open", "lenient": "ok", "short": "failed", "lost": "failed",
+    }  # fmt: skip
+    states = {name: clean.sh(f"systemctl is-failed hostmend-{name} || true").strip() for name in rows}
+    assert states == {"strict": "failed", "lenient": "inactive", "short": "failed", "lost": "failed"}
+    assert "took longer than 1 s" in rows["short"]["said"]
+    assert "gone.json" in rows["lost"]["said"]
+    assert "schedule strict (process " in clean.sh("journalctl -u hostmend-lenient --no-pager")
+    # That a run could not be made is told at once.
+    assert "schedule lost failed" in clean.received()[before]["title"]
+
+
+def test_the_role_installs_and_removes_the_same(clean: Controller) -> None:
+    entry = {"name": "weekly", "on_calendar": "Sun 03:00", "inventory": ["localhost,"], "options": ["-c", "local"], "keep": "4"}
+
+    def play(*options: str, **more: Any) -> str:
+        variables = {"schedule_command": f"{BIN}/hostmend", "hostmend_schedules": [{**entry, **more}]}
+        clean.sh(f"cat > /run/schedules.json <<'END'\n{json.dumps(variables)}\nEND")
+        return clean.sh(
+            f"{BIN}/ansible-playbook -i localhost, -c local -e ansible_python_interpreter=/usr/bin/python3 "
+            f"-e @/run/schedules.json hostmend.hardening.schedule {' '.join(options)}; rm -rf ~/.ansible"
+        )
+
+    def changed(said: str) -> int:
+        return int(said.split("changed=")[1].split()[0])
+
+    assert changed(play("--check")) == 1 and clean.schedules() == {}
+    assert changed(play()) == 1 and clean.schedules()["weekly"]["what"] == "audit"
+    assert changed(play()) == 0
+    assert changed(play(remediate="safe", on_calendar="Mon 04:00")) == 1
+    assert clean.schedules()["weekly"]["what"] == "remediate up to safe"
+    assert changed(play("--check", state="absent")) == 1 and clean.schedules()
+    assert changed(play(state="absent")) == 1 and clean.schedules() == {}
+    assert changed(play(state="absent")) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--on-calendar", "often"], "systemd does not understand 'often'"),
+        (["--on-calendar", "30 2 * * *"], "that looks like cron's"),
+        (["--on-calendar", "daily", "-i", "/etc/site/none"], "no such inventory: /etc/site/none"),
+        (["--on-calendar", "daily", "-i", "/etc/site/secret"], "the inventory cannot be read as the user hostmend"),
+        (["--on-calendar", "daily", "--user", "nobody-at-all"], "there is no user nobody-at-all"),
+        (["--on-calendar", "daily", "--notify", "/etc/site/broken.yml"], "broken.yml, line 3: channel a: no such setting"),
+        (["--on-calendar", "daily", "--report-to", "/etc/passwd"], "/etc/passwd is no directory"),
+        (["--on-calendar", "daily", "--report-to", "/root"], "the user hostmend cannot write to /root"),
+        (["--on-calendar", "daily", "--name", "taken"], "hostmend-taken.service is there already and belongs to no schedule"),
+        (["--on-calendar", "daily", "--", "-K"], "nobody is there to answer --ask-become-pass"),
+    ],
+)
+def test_bad_input_changes_nothing(clean: Controller, arguments: list[str], said: str) -> None:
+    clean.sh("""
+        install -m 600 /etc/site/inventory.json /etc/site/secret
+        printf 'channels:\\n  a:\\n    ulr: json://x\\n' > /etc/site/broken.yml
+        echo '# of somebody' > /etc/systemd/system/hostmend-taken.service
+    """)
+    before = traces(clean)
+    try:
+        done = clean.hostmend("schedule", "install", *arguments, check=False)
+        assert done.returncode == 1
+        assert said in done.stderr and done.stderr.count("\n") == 1
+        assert snapshot.difference(before, traces(clean)) == {}
+    finally:
+        clean.sh("rm -f /etc/site/secret /etc/site/broken.yml /etc/systemd/system/hostmend-taken.service")
+
+
+def test_cron_fires_where_there_is_no_systemd(tmp_path: Path) -> None:
+    why = target.missing()
+    if why:
+        pytest.skip(why)
+    with Controller(tmp_path, systemd=False) as made:
+        before = made.sh("ls -d /etc/cron.d/* /etc/hostmend* /var/lib/hostmend* 2>/dev/null; cat /etc/passwd")
+        hidden = made.sh("mv /usr/sbin/cron /usr/sbin/cron.away")
+        done = made.hostmend("schedule", "install", "--on-calendar", "daily", check=False)
+        assert (hidden, done.returncode) == ("", 1) and "neither systemd nor cron" in done.stderr
+        made.sh("mv /usr/sbin/cron.away /usr/sbin/cron")
+        done = made.hostmend("schedule", "install", "--on-calendar", "*-*-1/2 2:00..3", check=False)
+        assert done.returncode == 1 and "cron cannot express" in done.stderr
+
+        where = ["-i", "localhost,", "--jitter", "0", "--class", "redis", "--name", "often"]
+        local = ["--", "-c", "local", "-e", "ansible_python_interpreter=/usr/bin/python3"]
+        done = made.hostmend("schedule", "install", "--on-calendar", "* * * * *", *where, *local)
+        assert "its daemon does not run" in done.stderr
+        target.podman("exec", "-d", made.name, "cron", "-f")
+        row = until(lambda: (one := made.schedules()["often"])["last"] and one, 100, "cron's run")
+        assert (row["result"], row["user"], row["backend"]) == ("ok", "hostmend", "cron")
+        report = made.read(f"{row['reports']}/latest/report.json")
+        assert report["hosts"]["localhost"]["status"] == "ok"
+
+        # Two at once: one that does not want to wait says who holds the lock.
+        lock = "/var/lib/hostmend-schedule/locks/hostmend"
+        hold = f"flock {lock} sh -c 'printf held-by-a-test > {lock}; sleep 20'"
+        made.hostmend("schedule", "install", "--on-calendar", "yearly", *where, "--wait", "1s", "--replace", *local)
+        target.podman("exec", "-d", made.name, "sh", "-c", hold)
+        time.sleep(1)
+        done = made.hostmend("schedule", "run", "often", check=False)
+        assert done.returncode == 1 and "held-by-a-test is running" in done.stderr
+        until(lambda: made.hostmend("schedule", "remove", "often", check=False).returncode == 0, 60, "its removal")
+        assert made.sh("ls -d /etc/cron.d/* /etc/hostmend* /var/lib/hostmend* 2>/dev/null; cat /etc/passwd") == before
