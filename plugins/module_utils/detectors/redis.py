@@ -429,6 +429,9 @@ def check(facts, policy):
     for one in facts["instances"]:
         for judge in (_no_auth, _exposed, _weak_password, _dangerous, _as_root, _readable, _differs):
             made.append(judge(one, policy))
+            # With a file unread, nothing that follows from the files alone may pass.
+            if not one.get("booted", True) and one["gaps"] and made[-1]["status"] == "passed":
+                made[-1].update(status="unknown", reason=one["gaps"][0])
     return made
 
 
