@@ -165,8 +165,8 @@ class Seal:
                 for one in self.names(name):
                     self.note(what, "%s/%s" % (name, one), action)
             return
-        if os.path.basename(os.path.dirname(path)) in (".ansible",) and os.path.isdir(path) and not os.listdir(path):
-            return
+        if name.endswith("/.ansible") and not any(names for unused, unused_folders, names in os.walk(path)):
+            return  # empty folders, in which Ansible has its modules while they run
         if name not in self.seen:
             self.seen.add(name)
             self.steps.append((name, action))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import Firewall
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_iptables import IptablesRules
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_nft import NftRules

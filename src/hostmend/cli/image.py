@@ -60,7 +60,7 @@ def shared(function: Function) -> Function:
 @image.command()
 @click.option("--suite", default="bookworm", show_default=True, help="The suite of Debian that is bootstrapped.")
 @click.option("--include", multiple=True, metavar="PKG", help="More packages for it (may be given again).")
-@click.option("--from", "source_", metavar="SOURCE", help=f"A directory, a tarball, or {storage.PREFIX}NAME, in place of a suite.")
+@click.option("--from", "source_", metavar="SOURCE", help=f"A directory, tarball, or {storage.PREFIX}NAME instead.")
 @click.option("-o", "output_", metavar="OUT", help=f"A tarball, a directory, or {storage.PREFIX}NAME.")
 @click.option("--in-place", is_flag=True, help="Harden the directory that --from names itself, such as a mounted disk.")
 @click.option("--force", is_flag=True, help="Replace OUT where it exists.")

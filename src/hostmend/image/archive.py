@@ -76,7 +76,7 @@ def inspect(path: Path) -> None:
                     raise HostmendError(f"{path} has more than {MOST_MEMBERS} members")
                 if why := fault(member):
                     raise HostmendError(f"{path} is not unpacked: {why}")
-                archive.members = []  # what was looked at is let go
+                vars(archive)["members"] = []  # what was looked at is let go
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise HostmendError(f"{path} is no tarball that can be read: {error}") from error
 
@@ -102,7 +102,7 @@ def pack(root: Path, path: Path, epoch: int) -> None:
     call(
         ["tar", "--create", "--file", str(path), "--directory", str(root), "--one-file-system", "--numeric-owner", "--xattrs",
          "--xattrs-include=*", "--acls", "--sort=name", f"--mtime=@{epoch}", "--clamp-mtime", "--format=posix",
-         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored", "--exclude=./dev/*",
          *([f"--use-compress-program={' '.join(words)}"] if words else []), "."],
         f"{path} cannot be written",
     )  # fmt: skip

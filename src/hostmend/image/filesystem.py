@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hostmend.errors import HostmendError
 
@@ -50,9 +52,12 @@ def recognise(root: Path) -> None:
 
 def inside(root: Path, name: str) -> Path:
     """Return where a path lies in a root filesystem; its links lead nowhere else."""
-    from ansible_collections.hostmend.hardening.plugins.module_utils.host import inside as below
+    return Path(part("module_utils.host").inside(str(root), name))
 
-    return Path(below(str(root), name))
+
+def part(name: str) -> Any:
+    """Return a module of the collection: what reads a root filesystem here is what reads hosts there."""
+    return importlib.import_module(f"ansible_collections.hostmend.hardening.plugins.{name}")
 
 
 def machine(root: Path) -> str:
@@ -99,9 +104,11 @@ class Inside:
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise HostmendError(f"nothing can be run in {self.root}: {said[-1] if said else done.returncode}")
-        done = self.run("/bin/sh", "-c", "command -v python3 >/dev/null && python3 -c 'import sys, json, ctypes; print(sys.version_info >= (3, 8))'")
+        done = self.run("/bin/sh", "-c", "python3 -c 'import sys, json, ctypes; print(sys.version_info >= (3, 8))'")
         if b"True" not in done.stdout:
-            raise HostmendError(f"{self.root} has no Python 3.8 or newer (of Debian: the package python3), which hostmend needs in it")
+            raise HostmendError(
+                f"{self.root} has no Python 3.8 or newer, which hostmend needs in it (Debian: the package python3)"
+            )
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file in it, whatever links there are on the way."""
@@ -128,6 +135,8 @@ def no_services(root: Path) -> Iterator[None]:
     path = inside(root, "usr/sbin") / "policy-rc.d"
     resolver = inside(root, "etc") / "resolv.conf"
     made: list[Path] = []
+    modules = inside(root, "root") / ".ansible"
+    own = not os.path.lexists(modules)
     try:
         if path.parent.is_dir() and not os.path.lexists(path):
             path.write_text("#!/bin/sh\nexit 101\n", "utf-8")
@@ -140,6 +149,8 @@ def no_services(root: Path) -> Iterator[None]:
     finally:
         for one in made:
             one.unlink(missing_ok=True)
+        if own and not modules.is_symlink():
+            shutil.rmtree(modules, ignore_errors=True)
 
 
 def need_root(what: str) -> None:

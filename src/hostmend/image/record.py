@@ -19,19 +19,15 @@ LARGEST = 64 * 1024 * 1024
 
 def about(root: Path, way: filesystem.Inside | None) -> dict[str, Any]:
     """Return what os-release says, and the packages; ``way`` is asked for those of rpm."""
-    from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
-    from ansible_collections.hostmend.hardening.plugins.module_utils.host.packages import parse_rpm_query
-
-    host = Host(str(root), running=False)
+    host = filesystem.part("module_utils.host").Host(str(root), running=False)
     system = host.system()
     packages: Sequence[Package] = host.packages().items
     manager = "dpkg"
     if not packages and way is not None:
-        from ansible_collections.hostmend.hardening.plugins.module_utils.host.packages import QUERY
-
-        told = way.run("rpm", "-qa", "--qf", QUERY)
+        rpm = filesystem.part("module_utils.host.packages")
+        told = way.run("rpm", "-qa", "--qf", rpm.QUERY)
         if told.returncode == 0:
-            packages, manager = tuple(parse_rpm_query(told.stdout.decode("utf-8", "replace"))), "rpm"
+            packages, manager = tuple(rpm.parse_rpm_query(told.stdout.decode("utf-8", "replace"))), "rpm"
     return {
         "id": system.id,
         "version_id": system.version_id,
@@ -105,14 +101,12 @@ def drift(report: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
 
 def unsealed(root: Path, own: Mapping[str, Any]) -> list[str]:
     """Return what hosts of this image would share, but for what was kept on purpose when it was built."""
-    from ansible_collections.hostmend.hardening.plugins.modules.image_seal import Seal
-
     kept = own["image"]
 
     def listed(name: str) -> list[str]:
         value = kept.get(name)
         return [str(one) for one in value] if isinstance(value, list) else []
 
-    seal = Seal(str(root), listed("keep"), listed("keep_authorized_keys"))
+    seal = filesystem.part("modules.image_seal").Seal(str(root), listed("keep"), listed("keep_authorized_keys"))
     seal.plan()
     return [str(name) for name, _action in seal.steps]

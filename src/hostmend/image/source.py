@@ -77,7 +77,8 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
         raise HostmendError(f"{path.parent} cannot be written: {error.strerror}") from error
     kind = "tar" if archive.ending(path) else "directory"
     if kind == "directory" and path.suffix:
-        raise HostmendError(f"{path.name}: name a tarball ({', '.join(archive.COMPRESSORS)}), a directory, or {storage.PREFIX}NAME")
+        endings = ", ".join(archive.COMPRESSORS)
+        raise HostmendError(f"{path.name}: name a tarball ({endings}), a directory, or {storage.PREFIX}NAME")
     return Target(kind, path)
 
 
