@@ -177,8 +177,7 @@ class Change:
             if self.host.live:
                 self.run([nft, "-c", "-f", trial.name])
             else:
-                # The rules in the kernel are those of the machine that builds: a namespace of its own is tried.
-                self.run(["unshare", "--net", "--", nft, "-f", trial.name])
+                self._try_apart(nft, trial.name)
         self._write(path, text, 0o600)
         self._write(UNIT_PATH, unit, 0o644)
         if not self.host.live:
@@ -190,6 +189,18 @@ class Change:
             self.run(["systemctl", "enable", "--quiet", UNIT_NAME])
             # The table is loaded already; starting the unit makes systemd know of it.
             self.run(["systemctl", "start", UNIT_NAME])
+
+    def _try_apart(self, nft, name):
+        """Load rules where nothing else is: those in the kernel here are the builder's."""
+        code, unused, err = self.module.run_command(["unshare", "--net", "--", nft, "-f", name])
+        if code and "unshare" in err:
+            code, unused, err = self.module.run_command([nft, "-c", "-f", name])
+            if code and "not permitted" in err:
+                self.module.fail_json(changes=self.changes, msg="the rules cannot be tried here, and untried ones are not "
+                                      "written: give the build container the capability NET_ADMIN or SYS_ADMIN, or leave "
+                                      "the class ports out")
+        if code:
+            self.module.fail_json(msg="nft refuses the rules: %s" % err.strip()[:500], changes=self.changes)
 
     def _write(self, path, text, mode):
         folder = os.path.dirname(path)

@@ -122,6 +122,10 @@ def test_every_command_line_that_is_shown_can_be_given(page):
         name, *words = shlex.split(line, comments=True)
         command = hostmend.get_command(click.Context(hostmend), name)
         assert command is not None, f"{page.name}: there is no hostmend {name}"
+        if isinstance(command, click.Group):
+            name = f"{name} {words[0]}"
+            command = command.get_command(click.Context(command), words.pop(0))
+            assert command is not None, f"{page.name}: there is no hostmend {name}"
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         for word in words:
             if word.startswith("-"):

@@ -147,8 +147,9 @@ def _harden(
 @image.command()
 @click.argument("target")
 @click.option("--ignore-seal", is_flag=True, help="Do not look whether it is sealed.")
+@click.option("--untrusted", is_flag=True, help="Run nothing of it: read its files alone, as for foreign programs.")
 @shared
-def verify(target: str, ignore_seal: bool, **given: Any) -> int:
+def verify(target: str, ignore_seal: bool, untrusted: bool, **given: Any) -> int:
     """Audit TARGET (a directory, a tarball, or containers-storage:NAME) without booting it, and change nothing.
 
     Ends with 2 where something is open at or above --fail-on, or where it is not sealed; with 1 where its SHA-256 is
@@ -159,21 +160,22 @@ def verify(target: str, ignore_seal: bool, **given: Any) -> int:
     path = Path(target)
     checked = _digest(path) if not target.startswith(storage.PREFIX) and path.is_file() else ""
     with _interruptible(), source.workplace(None) as work, source.opened(target, "", (), work, copy=False) as place:
-        status = _verify(common, place, ignore_seal)
+        status = _verify(common, place, ignore_seal, untrusted)
     if checked:
         say(checked)
     return status
 
 
-def _verify(common: options.Common, place: source.Place, ignore_seal: bool) -> int:
+def _verify(common: options.Common, place: source.Place, ignore_seal: bool, untrusted: bool) -> int:
     from hostmend.cli.work import Work
     from hostmend.image import record
 
-    theirs = filesystem.foreign(place.root)
+    theirs = "" if untrusted else filesystem.foreign(place.root)
     way = filesystem.Inside(place.root, place.work, read_only=True)
     variables: dict[str, Any] = {}
-    if theirs:
-        say(f"it is for {theirs}, whose programs cannot be run here: its files are read, and nothing else")
+    if theirs or untrusted:
+        why = f"it is for {theirs}, whose programs cannot be run here" if theirs else "it is not trusted"
+        say(f"{why}: its files are read, and nothing else")
         host: Mapping[str, object] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         variables["hostmend_root"] = str(place.root)
         about = record.about(place.root, None)
