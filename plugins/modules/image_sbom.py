@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_sbom
 short_description: Write a bill of materials of the packages of a host or image
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Lists the installed packages of dpkg or rpm, and writes them on the controller as a CycloneDX bill of materials.
 author:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_seal
 short_description: Take from an image what hosts made of it must not share
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Takes from a root filesystem what belongs to one host alone or to its builder; host keys, the machine's identity,
     logs, histories, caches, temporary files, leftover secrets and the state of cloud-init.
