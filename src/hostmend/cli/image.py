@@ -140,7 +140,9 @@ def _harden(
         return outcome.CANNOT, report, work
     epoch = archive.epoch_now()
     for path, text in record.files(report, about, way, name, epoch, variables).items():
-        way.write(f"{CARRIED}/{path}", text.encode("utf-8", "backslashreplace"))
+        # What is open is for the operator's eyes; what is installed anybody can see.
+        mode = 0o600 if path.startswith("report.") else 0o644
+        way.write(f"{CARRIED}/{path}", text.encode("utf-8", "backslashreplace"), mode)
     return outcome.OK, report, work
 
 
@@ -186,7 +188,10 @@ def _verify(common: options.Common, place: source.Place, ignore_seal: bool, untr
     name = f"{about['id'] or 'linux'}-{about['version_id'] or 'rolling'}-{filesystem.machine(place.root)}"
     common.inventory = (_inventory(place.work, name, host),)
     work = Work(common, "audit")
-    run = work.ansible("image_verify.yml", variables)
+    try:
+        run = work.ansible("image_verify.yml", variables)
+    finally:
+        filesystem.evict(place.root)
     report = work.report(run)
     report["run"]["inventory"] = []
     carried = record.carried(place.root)

@@ -7,6 +7,7 @@ import importlib
 import os
 import platform
 import shutil
+import signal
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -129,9 +130,21 @@ class Inside:
         }
 
 
+def evict(root: Path) -> None:
+    """End what still runs in a root filesystem: where Ansible is stopped, a module may go on."""
+    own = root.stat()
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            about = (process / "root" / ".").stat()
+            if (about.st_dev, about.st_ino) == (own.st_dev, own.st_ino):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def no_services(root: Path) -> Iterator[None]:
-    """Have packages start nothing while this lasts, and leave no trace of that."""
+    """Have packages start nothing while this lasts, and leave no trace of that, nor anything running."""
     path = inside(root, "usr/sbin") / "policy-rc.d"
     resolver = inside(root, "etc") / "resolv.conf"
     made: list[Path] = []
@@ -147,6 +160,7 @@ def no_services(root: Path) -> Iterator[None]:
             made.append(resolver)
         yield
     finally:
+        evict(root)
         for one in made:
             one.unlink(missing_ok=True)
         if own and not modules.is_symlink():
