@@ -42,6 +42,9 @@ class ActionModule(ActionBase):
         """Run the module."""
         result = super().run(tmp, task_vars)
         del tmp
+        if not runs.running(task_vars or {}):
+            return dict(result, changed=False, confirmed=True, fresh=False, skipped=True,
+                        msg="nothing of this host is running, so nothing can be cut off")
         arguments = runs.filled_in(self._task, task_vars or {})
         if arguments.get("state") != "confirmed" or self._task.check_mode:
             result.update(self._call(arguments, task_vars))

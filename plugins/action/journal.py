@@ -33,6 +33,9 @@ class ActionModule(ActionBase):
             return dict(result, failed=True, changed=False, msg=f"nothing was changed: {stop} (hostmend_on_failure is stop)")
         arguments = runs.filled_in(self._task, task_vars or {})
         arguments["controller"] = runs.controller()
+        if not runs.running(task_vars or {}):
+            # Rules and settings in the kernel are those of the machine that builds the image.
+            arguments = {name: value for name, value in arguments.items() if name not in ("firewall", "sysctls", "runtime")}
         answer = self._execute_module(module, arguments, task_vars=task_vars)
         holder = answer.get("holder")
         if answer.get("failed") and holder and runs.is_dead(holder):

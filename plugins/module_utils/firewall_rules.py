@@ -100,7 +100,7 @@ def nft_text(state):
         rules = ["type filter hook input priority -5; policy %s;" % ("drop" if state["deny"] else "accept"),
                  "ct state established,related accept", 'iif "lo" accept'] + let_in(state["trusted"], "")
         if state["deny"]:
-            rules += ["meta l4proto { icmp, ipv6-icmp } accept", "udp dport { 68, 546 } accept"]
+            rules += ["meta l4proto { 1, 58 } accept", "udp dport { 68, 546 } accept"]
         for port, allowed in sorted(state["closed"].items()):
             proto, number = split(port)
             rules += let_in(allowed, "%s dport %s " % (proto, number)) + ["%s dport %s drop" % (proto, number)]

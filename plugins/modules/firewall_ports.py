@@ -50,6 +50,11 @@ options:
       - The file of the rules.
     type: path
     default: /etc/hostmend/firewall.nft
+  running:
+    description:
+      - Whether the host is running. Left out, it is found out; V(false) is for the inside of a container or chroot that
+        is to become an image, where what a boot brings is changed and nothing else.
+    type: bool
 attributes:
   check_mode:
     description: It says what would change.
@@ -100,7 +105,7 @@ class Change:
 
     def __init__(self, module):
         self.module, self.given = module, module.params
-        self.host = Host()
+        self.host = Host(running=self.given["running"])
         self.manager = self.host.firewall().manager
         self.changes, self.before, self.after, self.steps = [], [], [], []
 
@@ -116,6 +121,9 @@ class Change:
         """Find out what is missing."""
         close = dict(self.given["close"])
         published = dict(self.given["published"])
+        if self.manager in ("ufw", "firewalld") and not self.host.live and (close or self.given["default_deny"]):
+            self.module.fail_json(msg="%s is in charge of this image, and takes rules only while it runs: give it the rules "
+                                  "with its own tools, or leave the ports to it at first boot" % self.manager)
         if self.manager == "ufw":
             self._plan_ufw(close)
             close = {}
@@ -143,11 +151,12 @@ class Change:
             self.changes.append({"kind": "rule", "name": "default", "action": "drop"})
         self._plan_file(path, text, old)
         self._plan_file(UNIT_PATH, unit, self.host.read(UNIT_PATH) or "")
-        loaded = self.host.run(["nft", "list", "table", "inet", firewall_rules.TABLE]).ok
-        system = self.host.system().init == "systemd"
+        live = self.host.live
+        loaded = not live or self.host.run(["nft", "list", "table", "inet", firewall_rules.TABLE]).ok
+        system = self.host.system().init == "systemd" or not live
         if system:
             enabled = self.host.run(["systemctl", "is-enabled", UNIT_NAME]).out.strip() == "enabled"
-            active = self.host.run(["systemctl", "is-active", UNIT_NAME]).out.strip() == "active"
+            active = not live or self.host.run(["systemctl", "is-active", UNIT_NAME]).out.strip() == "active"
             if not enabled or not active:
                 self.changes.append({"kind": "unit", "name": UNIT_NAME, "action": "enable"})
         if self.changes or not loaded:
@@ -165,15 +174,33 @@ class Change:
         with tempfile.NamedTemporaryFile("w", suffix=".nft", delete=True) as trial:
             trial.write(text)
             trial.flush()
-            self.run([nft, "-c", "-f", trial.name])
+            if self.host.live:
+                self.run([nft, "-c", "-f", trial.name])
+            else:
+                self._try_apart(nft, trial.name)
         self._write(path, text, 0o600)
         self._write(UNIT_PATH, unit, 0o644)
+        if not self.host.live:
+            self.run(["systemctl", "enable", "--quiet", UNIT_NAME])
+            return
         self.run([nft, "-f", path])
         if system:
             self.run(["systemctl", "daemon-reload"])
             self.run(["systemctl", "enable", "--quiet", UNIT_NAME])
             # The table is loaded already; starting the unit makes systemd know of it.
             self.run(["systemctl", "start", UNIT_NAME])
+
+    def _try_apart(self, nft, name):
+        """Load rules where nothing else is: those in the kernel here are the builder's."""
+        code, unused, err = self.module.run_command(["unshare", "--net", "--", nft, "-f", name])
+        if code and "unshare" in err:
+            code, unused, err = self.module.run_command([nft, "-c", "-f", name])
+            if code and "not permitted" in err:
+                self.module.fail_json(changes=self.changes, msg="the rules cannot be tried here, and untried ones are not "
+                                      "written: give the build container the capability NET_ADMIN or SYS_ADMIN, or leave "
+                                      "the class ports out")
+        if code:
+            self.module.fail_json(msg="nft refuses the rules: %s" % err.strip()[:500], changes=self.changes)
 
     def _write(self, path, text, mode):
         folder = os.path.dirname(path)
@@ -225,7 +252,7 @@ class Change:
 
     def prove(self):
         """Follow a packet to each port through all rulesets; end where one is still open."""
-        firewall = Host().firewall()
+        firewall = Host(running=self.given["running"]).firewall()
         for port in self.given["close"]:
             proto, number = firewall_rules.split(port)
             for family, address in ((4, "0.0.0.0"), (6, "::")):
@@ -244,6 +271,7 @@ def main():
             "accept": {"type": "list", "elements": "str", "default": []},
             "default_deny": {"type": "bool", "default": False},
             "path": {"type": "path", "default": "/etc/hostmend/firewall.nft"},
+            "running": {"type": "bool"},
         },
         supports_check_mode=True,
     )

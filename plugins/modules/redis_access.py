@@ -67,6 +67,13 @@ options:
       - Directory for the passwords that are made, a file C(redis-PORT) for each.
     type: path
     default: /etc/hostmend/secrets
+  running:
+    description:
+      - Whether the host is running. Left out, it is found out; V(false) is for the inside of a container or chroot that
+        is to become an image, where what a boot brings is changed and nothing else.
+    type: bool
+      - No password is made there, as all clones of the image would share it. An instance that should get one is narrowed
+        to O(bind) instead, unless O(password) gives it.
 attributes:
   check_mode:
     description: It says what would change.
@@ -183,12 +190,19 @@ class Server:
         return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
 
 
+class Stopped:
+    """An instance of an image: there is nothing but its file."""
+
+    def __init__(self, config_file):
+        self.config_file = config_file
+
+
 class Mender:
     """What is to be done, found out first, and then done."""
 
     def __init__(self, module):
         self.module, self.given = module, module.params
-        self.host = Host()
+        self.host = Host(running=self.given["running"])
         self.changes, self.shown, self.steps, self.undo = [], [], [], []
         self.edits = {}
         self.others = None
@@ -200,7 +214,9 @@ class Mender:
 
     def plan(self):
         """Find out what changes."""
-        for one in self.given["instances"]:
+        for one in self.given["instances"] if not self.host.live else ():
+            self.plan_image(one)
+        for one in self.given["instances"] if self.host.live else ():
             server = Server(self.host, one["listeners"], one["config_file"], one["unit"])
             if one["auth"]:
                 self.plan_auth(server)
@@ -210,6 +226,28 @@ class Mender:
                 self.plan_mode(path)
         for path, (wanted, users) in sorted(self.edits.items()):
             self.note("file", path, "modify", "%s: %s" % (path, ", ".join(sorted(wanted) + users)))
+
+    def plan_image(self, one):
+        """Plan the edits of an instance that does not run yet, and that many hosts will have."""
+        settings = redis_config.read_settings(one["config_file"], self.host.read, self.host.list)
+        if not settings.files:
+            raise Failure("%s cannot be read" % one["config_file"])
+        server = Stopped(one["config_file"])
+        wanted = {}
+        if one["auth"] and self.given["password"]:
+            if (settings.last("aclfile") or [""])[0]:
+                raise Failure("%s names an ACL file: give its default user a password there" % one["config_file"])
+            wanted["requirepass"] = [redis_config.quoted(self.given["password"])]
+        if one["narrow"] or (one["auth"] and not self.given["password"]):
+            version = detector.packaged_version(self.host, "redis-server")
+            modern = tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= RUNTIME_BIND
+            wanted["bind"] = [word for word in self.given["bind"] if modern or not word.startswith("-")]
+            wanted["protected-mode"] = ["yes"]
+        for name, words in sorted(wanted.items()):
+            if settings.last(name) != words and [redis_config.quoted(part) for part in settings.last(name) or []] != words:
+                self.edit(server, name, words)
+        for path in one["protect"]:
+            self.plan_mode(path)
 
     def instances(self):
         """Return the instances that run on this host, each a Server; one that lets nobody in is left out."""
@@ -439,6 +477,7 @@ def main():
                 "protect": {"type": "list", "elements": "path", "default": []},
             }},
             "password": {"type": "str", "no_log": True},
+            "running": {"type": "bool"},
             "bind": {"type": "list", "elements": "str", "default": ["127.0.0.1", "-::1"]},
             "secrets": {"type": "path", "default": "/etc/hostmend/secrets", "no_log": False},
         },

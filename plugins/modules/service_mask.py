@@ -62,6 +62,11 @@ options:
       - How long a unit may take to stop, and how long its listeners may take to go.
     type: int
     default: 30
+  running:
+    description:
+      - Whether the host is running. Left out, it is found out; V(false) is for the inside of a container or chroot that
+        is to become an image, where what a boot brings is changed and nothing else.
+    type: bool
 attributes:
   check_mode:
     description: Says what a real run would change, item by item.
@@ -105,6 +110,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import inet_entries
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import sockets
 
 ARGUMENTS = dict(
@@ -117,6 +123,7 @@ ARGUMENTS = dict(
     )),
     listeners=dict(type="list", elements="str", default=[]),
     seconds=dict(type="int", default=30),
+    running=dict(type="bool"),
 )
 
 OWN_FOLDER = "/etc/systemd/system"
@@ -231,6 +238,35 @@ class Units:
         """Return the units that have failed."""
         return {line.split()[0] for line in self.systemctl(
             "list-units", "--failed", "--plain", "--no-legend", "--full", check=False).splitlines() if line.split()}
+
+
+class ImageUnits(Units):
+    """The units of a root filesystem that is not running: their files and links are all there is."""
+
+    def read(self):
+        """Return {name: properties} of the units."""
+        states = {}
+        for unit in Host(running=False).units().items:
+            if unit.name in self.names:
+                states[unit.name] = {"LoadState": unit.load, "ActiveState": "inactive", "UnitFileState": unit.enabled,
+                                     "FragmentPath": unit.fragment or "", "SourcePath": ""}
+        for name in self.names:
+            if name.endswith(".service") and name not in states and os.path.exists("/etc/init.d/" + name[:-8]):
+                states[name] = {"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "generated",
+                                "FragmentPath": "", "SourcePath": "/etc/init.d/" + name[:-8]}
+        return {name: states.get(name, {"LoadState": "not-found", "ActiveState": "inactive"}) for name in self.names}
+
+    def switch_off(self, wanted):
+        """Disable and mask."""
+        for word, verb in (("disabled", "disable"), ("masked", "mask")):
+            names = [name for name, words in wanted.items() if word in words]
+            if names:
+                self.systemctl(verb, "--", *names)
+
+    @staticmethod
+    def failed():
+        """Return nothing: nothing runs that could fail."""
+        return set()
 
 
 class Scripts:
@@ -458,11 +494,12 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
     result = {"changed": False, "changes": [], "packages": []}
+    live = Host(running=asked["running"]).live
     systemd = os.path.isdir("/run/systemd/system")
     bad = [name for name in asked["units"] if not re.match(r"[A-Za-z0-9:_.\\@-]+\Z", name) or name.startswith("-")]
     if bad:
         module.fail_json(msg="not the name of a unit: %r" % bad[0], **result)
-    units = (Units if systemd else Scripts)(module, asked["units"], asked["seconds"])
+    units = (ImageUnits if not live else Units if systemd else Scripts)(module, asked["units"], asked["seconds"])
     try:
         states = units.read()
         wanted = units.wanted(states)
@@ -475,14 +512,19 @@ def main():
         result["changed"] = bool(result["changes"])
         result["diff"] = diff_of(states, wanted, files)
         if result["changed"] and not module.check_mode:
-            before, failed = bound(asked["listeners"]), units.failed()
+            before, failed = bound(asked["listeners"]) if live else {}, units.failed()
             for file, (_before, after, _names, _kind) in files.items():
                 write(module, file, after)
-            for pid in {pid for _b, _a, _n, kind in files.values() for pid in super_servers(kind)}:
+            for pid in {pid for _b, _a, _n, kind in files.values() for pid in super_servers(kind)} if live else ():
                 os.kill(pid, signal.SIGHUP)
             if wanted:
                 units.switch_off(wanted)
-            probe(units, wanted, before, failed, asked["seconds"])
+            if live:
+                probe(units, wanted, before, failed, asked["seconds"])
+            else:
+                left = sorted(set(units.wanted(units.read())) & set(wanted))
+                if left:
+                    raise Trouble("still enabled: %s" % ", ".join(left))
     except Trouble as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:

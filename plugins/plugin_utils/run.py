@@ -68,6 +68,11 @@ def filled_in(task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
+def running(task_vars: dict[str, Any]) -> bool:
+    """Tell whether the host is running; a root filesystem that is to become an image is not."""
+    return bool((task_vars.get("ansible_facts") or {}).get("hostmend_running", True))
+
+
 def note_failed(host: str) -> None:
     """Note for the tasks of other hosts, which run in other processes, that a role has failed on this one."""
     folder = pathlib.Path(constants.DEFAULT_LOCAL_TMP) / "hostmend-failed"

@@ -64,7 +64,7 @@ def collect(host, policy):
         return facts
     _collect_runs(host, facts)
     _collect_stanzas(host, facts)
-    if host.live:
+    if host.executes:
         answer = host.run(["logrotate", "-d", CONFIGURATION], seconds=8)
         if answer.code is None:
             facts["debug"] = "logrotate -d could not be run: %s" % answer.failure
@@ -76,7 +76,7 @@ def collect(host, policy):
             if not facts["rotations"] and not facts["errors"] and (handled is None or handled.group(1) != "0"):
                 facts["debug"] = "what logrotate -d says could not be understood"
     else:
-        facts["debug"] = "this root filesystem is not running"
+        facts["debug"] = "what logrotate makes of its configuration can only be told by running it"
     return facts
 
 
@@ -85,6 +85,9 @@ def _collect_runs(host, facts):
         if unit.name == "logrotate.timer":
             facts["timer"] = {"active": unit.active, "enabled": unit.enabled, "load": unit.load}
     facts["cron"] = any(host.exists(path) for path in CRON_JOBS)
+    if not host.live:
+        facts["cron_runs"] = any(one.name in ("cron.service", "crond.service", "anacron.service", "fcron.service")
+                                 for one in host.boot_services())
     if host.live:
         facts["cron_runs"] = any(one.comm in ("cron", "crond", "anacron", "fcron", "busybox-crond")
                                  and one.container is None for one in host.processes().items)
@@ -202,17 +205,17 @@ def _judge_runs(facts, policy):
     timer = facts["timer"]
     by_timer = timer.get("active") == "active" or (not facts["live"] and timer.get("enabled") == "enabled")
     # Debian's and others' cron job leaves the work to the timer where systemd runs.
-    by_cron = facts["cron"] and facts["cron_runs"] and not (facts["init"] == "systemd" and timer)
+    by_cron = facts["cron"] and facts["cron_runs"] and not ((facts["init"] == "systemd" or not facts["live"]) and timer)
     parts = {"effective": {"timer": timer.get("active", ""), "cron": facts["cron_runs"]},
              "persistent": {"timer": timer.get("enabled", ""), "cron_job": facts["cron"]}}
+    if not facts["live"]:
+        parts = {"persistent": dict(parts["persistent"], cron=facts["cron_runs"])}
     resource = "logrotate"
     if facts["live"] and facts["init"] == "none":
         return not_applicable(NOT_RUNNING, "no init runs here, so nothing can run by schedule", resource)
     if timer and by_timer and timer.get("enabled") not in ("enabled", "enabled-runtime", "static"):
         return found(NOT_RUNNING, resource, reason="logrotate.timer runs, but a boot will not start it", **parts)
     if not by_timer and not by_cron:
-        if not facts["live"] and facts["cron"]:
-            return unknown(NOT_RUNNING, resource, "whether cron runs cannot be told of a host that does not", **parts)
         more = {} if timer else {"risk": "manual"}
         return found(NOT_RUNNING, resource, reason="neither a timer nor cron runs logrotate", **more, **parts)
     age, most = facts["status_age"], float(policy["status_days"])

@@ -5,7 +5,8 @@
 """Ports that others reach: which do not belong there, which nobody declared, and whether a firewall stands before them.
 
 A port is reached where something listens on it, or passes it on, and no ruleset of this host cuts it off. What a
-firewall outside the host does (a security group of a cloud) cannot be seen from here.
+firewall outside the host does (a security group of a cloud) cannot be seen from here. Of a root filesystem that is not
+running it is judged what would listen after a boot, and what the firewall that the boot loads would let through.
 """
 
 from __future__ import annotations
@@ -30,12 +31,10 @@ PORT = re.compile(r"^(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?$")
 
 def collect(host, policy):
     """Return what listens or is passed on, who gets through to it, and who is connected."""
-    if not host.live:
-        return {"live": False, "ports": [], "gaps": [], "firewall": {}}
-    own = host.netns()
-    reading = host.listeners()
+    own = host.netns() if host.live else 0
+    reading = host.listeners() if host.live else host.boot_listeners()
     firewall = host.firewall()
-    facts = {"live": True, "ports": [], "gaps": list(reading.gaps),
+    facts = {"live": bool(host.live), "ports": [], "gaps": list(reading.gaps),
              "firewall": {"manager": firewall.manager, "active": firewall.active, "gaps": list(firewall.gaps),
                           "notes": list(firewall.notes)},
              "controllers": list(policy["common"].get("controller_addresses") or host.controller_addresses())}
@@ -48,13 +47,13 @@ def collect(host, policy):
             address = "0.0.0.0" if family != one.family else one.address
             way = _way(one, family, address, firewall)
             ways.setdefault((one.proto, one.port, one.process or ""), []).append(way)
-    for one in host.publications().items:
+    for one in host.publications().items if host.live else ():
         reach = firewall.reach_publication(one)
         ways.setdefault((one.proto, one.port, "published"), []).append(
             {"family": one.family, "address": one.address, "loopback": one.address.startswith("127."),
              "state": reach.state, "sources": list(reach.sources), "by": reach.by, "reason": reach.reason,
              "to": "%s port %d" % (one.to_address, one.to_port), "rule": one.source})
-    peers = _peers(host, own)
+    peers = _peers(host, own) if host.live else {}
     for (proto, port, process), found_ways in sorted(ways.items())[:MOST]:
         facts["ports"].append({"proto": proto, "port": port, "process": process, "ways": found_ways,
                                "peers": peers.get((proto, port), [])})
@@ -131,13 +130,15 @@ def state_of(one):
     return "closed"
 
 
-def evidence_of(one):
-    """Return the evidence for a port."""
-    return {"effective": {"port": one["port"], "proto": one["proto"], "process": one["process"],
-                          "ways": [dict((key, way[key]) for key in ("family", "address", "state", "sources", "by", "unit",
-                                                                    "socket_unit", "container", "to", "rule")
-                                        if way.get(key)) for way in one["ways"]]},
-            "observed": {"peers": one["peers"]}}
+def evidence_of(one, facts):
+    """Return the evidence for a port: of what runs now, or of what a boot brings."""
+    told = {"port": one["port"], "proto": one["proto"], "process": one["process"],
+            "ways": [dict((key, way[key]) for key in ("family", "address", "state", "sources", "by", "unit",
+                                                      "socket_unit", "container", "to", "rule")
+                          if way.get(key)) for way in one["ways"]]}
+    if not facts["live"]:
+        return {"persistent": told}
+    return {"effective": told, "observed": {"peers": one["peers"]}}
 
 
 def affected(one):
@@ -149,30 +150,42 @@ def affected(one):
 
 def check(facts, policy):
     """Return the findings."""
-    if not facts["live"]:
-        reason = "this root filesystem is not running: nothing listens"
-        return [not_applicable(each, reason) for each in CHECKS]
     reached = [one for one in facts["ports"] if state_of(one) != "closed"]
     return _exposed(facts, policy) + _undeclared(facts, policy, reached) + _firewall_off(facts, reached)
+
+
+def _part(facts):
+    return "effective" if facts["live"] else "persistent"
+
+
+def _named(gaps):
+    """Return (resource, gap) of each gap; one of a service is about that service."""
+    made = []
+    for gap in gaps:
+        match = re.match(r"what (\S+) will listen on", gap)
+        made.append((match.group(1) if match else "listeners", gap))
+    return made
 
 
 def _exposed(facts, policy):
     made = [unknown("ports.exposed", "listeners", gap) for gap in facts["gaps"]
             if "only the first" in gap or "cannot be read" in gap and "proc/net" in gap]
+    if not facts["live"]:
+        made = [unknown("ports.exposed", resource, gap) for resource, gap in _named(facts["gaps"])]
     for one in facts["ports"]:
         known = port_table.risk_of(one["proto"], one["port"], one["process"], policy["table"])
         if known:
             made.append(_exposure(one, known, facts, policy))
     if not made:
-        return [passed("ports.exposed", "all ports", effective={"ports": len(facts["ports"])},
+        return [passed("ports.exposed", "all ports", **{_part(facts): {"ports": len(facts["ports"])}},
                        reason="nothing listens on a port that does not belong on an open network")]
     return made
 
 
 def _exposure(one, known, facts, policy):
     what, severity = known
-    state, evidence = state_of(one), evidence_of(one)
-    evidence["effective"]["service"] = what
+    state, evidence = state_of(one), evidence_of(one, facts)
+    evidence[_part(facts)]["service"] = what
     allowed = policy["allowed"].get("%d/%s" % (one["port"], one["proto"]))
     if state == "closed":
         return passed("ports.exposed", name_of(one), reason="it cannot be reached from another host", **evidence)
@@ -207,15 +220,19 @@ def _undeclared(facts, policy, reached):
         if not any(low <= one["port"] <= high and proto == one["proto"] for low, high, proto in declared):
             made.append(found("ports.undeclared", name_of(one), reason="nobody declared this port",
                               risk="disruptive" if one["peers"] else None,
-                              affects=affected(one), **evidence_of(one)))
-    return made or [passed("ports.undeclared", "all ports", effective={"reached": len(reached)})]
+                              affects=affected(one), **evidence_of(one, facts)))
+    if not facts["live"]:
+        made += [unknown("ports.undeclared", resource, gap) for resource, gap in _named(facts["gaps"])]
+    return made or [passed("ports.undeclared", "all ports", **{_part(facts): {"reached": len(reached)}})]
 
 
 def _firewall_off(facts, reached):
     firewall = facts["firewall"]
-    evidence = {"effective": dict(firewall, reached=[name_of(one) for one in reached[:50]])}
+    evidence = {_part(facts): dict(firewall, reached=[name_of(one) for one in reached[:50]])}
     if firewall["active"]:
         return [passed("ports.firewall_off", "firewall", **evidence)]
+    if not reached and facts["gaps"] and not facts["live"]:
+        return [unknown("ports.firewall_off", "firewall", facts["gaps"][0], **evidence)]
     if not reached:
         return [not_applicable("ports.firewall_off", "nothing can be reached from another host", "firewall", **evidence)]
     if firewall["active"] is None:

@@ -5,7 +5,8 @@
 """Redis, Valkey and KeyDB: who gets in without a password, from where, and with which rights.
 
 Each instance that runs is looked at by itself: what its files say, what it says itself over its own protocol, and
-what a client without a password is told at each of its addresses.
+what a client without a password is told at each of its addresses. Of a root filesystem that is not running the
+instances are those that a boot starts, and what they will answer follows from their files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot_sockets
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener
 
 NAME = "redis"
 CHECKS = ("redis.no_auth", "redis.exposed", "redis.weak_password", "redis.dangerous_commands", "redis.runs_as_root",
@@ -37,7 +40,7 @@ COMPARED = ("bind", "protected-mode", "port", "tls-port", "unixsocket", "aclfile
 def collect(host, policy):
     """Return what is known of each instance; no password is among it."""
     if not host.live:
-        return {"live": False, "instances": [], "gaps": []}
+        return _at_boot(host, policy)
     processes = host.processes()
     ours = [one for one in processes.items if program_of(one)]
     pids = set(one.pid for one in ours)
@@ -47,6 +50,107 @@ def collect(host, policy):
     if len(ours) > MOST:
         facts["gaps"].append("only the first %d instances were looked at" % MOST)
     return facts
+
+
+def _at_boot(host, policy):
+    """Return the instances that a boot starts."""
+    facts = {"live": False, "instances": [], "gaps": []}
+    for service in host.boot_services():
+        if service.program in PROGRAMS:
+            facts["instances"].append(_to_come(host, service, policy))
+        elif service.script and re.match(r"(redis|valkey|keydb)[-.]", service.name):
+            facts["gaps"].append("how the init script of %s starts it cannot be told" % service.name)
+    return facts
+
+
+def _to_come(host, service, policy):
+    """Return what the files say of an instance that a boot starts."""
+    made = {"program": service.program, "uid": uid_of(host, service.user), "unit": service.name, "container": None,
+            "foreign": False, "booted": False, "listeners": [], "gaps": [], "probes": {}, "expected": {}, "effective": {},
+            "persistent": {}, "differs": [], "weak": None, "clients": [], "replicas": [], "role": "", "master": None,
+            "files": {}, "admin": "", "version": packaged_version(host, service.program), "config_file": ""}
+    made["sentinel"] = "sentinel" in made["program"] or "--sentinel" in service.argv
+    settings = boot_sockets.redis_settings(host, service)
+    if settings is None:
+        made["gaps"].append("the configuration of %s is not named by its unit" % service.name)
+        made["name"] = "%s (%s)" % (service.program, service.name)
+        return made
+    made["gaps"] += settings.gaps
+    made["config_file"] = settings.files[0] if settings.files else ""
+    addresses = boot_sockets.redis_addresses(settings, made["sentinel"])
+    if addresses is None:
+        made["gaps"].append("it binds to a name, and which address that is cannot be told")
+    tcp = [Listener(proto="tcp", family=family, address=address, port=port, path="", inode=0, netns=0)
+           for unused, family, address, port in addresses or ()]
+    paths = [words[0] for words in [settings.last("unixsocket") or []] if words and words[0]]
+    made["listeners"] = [_address(one) for one in tcp] + paths
+    made["files"] = _files(host, "", settings)
+    made["name"] = _name(made, tcp, paths, settings)
+    made["persistent"] = _persistent(settings)
+    user, gap = default_user(host, settings)
+    if gap:
+        made["gaps"].append(gap)
+    else:
+        made["persistent"]["users"] = [dict((key, user[key]) for key in ("name", "on", "nopass", "all"))]
+        made["expected"] = dict((_address(one), answer_of(one, user, settings, made["version"])) for one in tcp)
+        made["expected"].update((path, "PONG" if user["on"] and user["nopass"] else "NOAUTH") for path in paths)
+    words = redis_config.weak_words(policy["words"], [host.system().id], time.localtime().tm_year)
+    secrets = _passwords(host, settings, "", [])
+    if any(secret in words for secret in secrets):
+        made["weak"] = True
+    elif secrets:
+        made["weak"] = False
+    return made
+
+
+def uid_of(host, user):
+    """Return the number of a user of the host's own; 0 where none is named, None where it is not there."""
+    if not user or user.isdigit():
+        return int(user or 0)
+    match = re.search(r"^%s:[^:]*:(\d+):" % re.escape(user), host.read("/etc/passwd") or "", re.M)
+    return int(match.group(1)) if match else None
+
+
+def packaged_version(host, program):
+    """Return the version of the package that a program comes from, "" where it is not known."""
+    wanted = program.split("-")[0]
+    for package in host.packages().items:
+        if package.name in (program, wanted, wanted + "-server", wanted + "-tools"):
+            return re.sub(r"^\d+:", "", package.version).split("-")[0].split("+")[0]
+    return ""
+
+
+def default_user(host, settings):
+    """Return (what the files say of the default user, gap)."""
+    acl = settings.last("aclfile")
+    user = {"name": "default", "on": True, "nopass": True, "all": True}
+    if acl and acl[0]:
+        text = host.read(acl[0])
+        if text is None:
+            return user, "%s cannot be read" % acl[0]
+        rows = [redis_config.split_words(line) or [] for line in text.splitlines() if line.startswith("user ")]
+        for words in rows:
+            if len(words) > 1 and words[1] == "default":
+                user = redis_config.parse_user(words[1:])
+        return user, ""
+    for words in settings.all("user"):
+        if words and words[0] == "default":
+            user = redis_config.parse_user(words)
+    password = settings.last("requirepass")
+    if password and password[0]:
+        user["nopass"] = False
+    return user, ""
+
+
+def answer_of(listener, user, settings, version):
+    """Return what a client without a password will be told at an address."""
+    if not user["on"] or not user["nopass"]:
+        return "NOAUTH"
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    # Before version 7 an explicit bind switched protected mode off.
+    guarded = (settings.last("protected-mode") or ["yes"])[0].lower() == "yes" and (
+        numbers >= [7, 0] or not settings.place("bind"))
+    return "DENIED" if guarded and not listener.is_loopback() else "PONG"
 
 
 def program_of(process):
@@ -316,22 +420,29 @@ def _weak(host, known, tcp, paths, foreign, policy, entered):
 
 def check(facts, policy):
     """Return the findings."""
-    if not facts["live"]:
-        return [not_applicable(each, "this root filesystem is not running: no instance runs") for each in CHECKS]
     if not facts["instances"]:
         if facts["gaps"]:
             return [unknown(each, "redis", facts["gaps"][0]) for each in CHECKS]
-        return [not_applicable(each, "no Redis, Valkey or KeyDB runs here") for each in CHECKS]
+        reason = "no Redis, Valkey or KeyDB runs here" if facts["live"] else "no Redis, Valkey or KeyDB is started at boot"
+        return [not_applicable(each, reason) for each in CHECKS]
     made = []
     for one in facts["instances"]:
         for judge in (_no_auth, _exposed, _weak_password, _dangerous, _as_root, _readable, _differs):
             made.append(judge(one, policy))
+            # With a file unread, nothing that follows from the files alone may pass.
+            if not one.get("booted", True) and one["gaps"] and made[-1]["status"] == "passed":
+                made[-1].update(status="unknown", reason=one["gaps"][0])
     return made
 
 
 def remote(where):
     """Tell whether an address of a probe can be reached from other hosts."""
     return not where.startswith(("127.", "::1", "/", "@"))
+
+
+def answers(one):
+    """Return what a client without a password is told at each address, or will be."""
+    return one["probes"] if one.get("booted", True) else one["expected"]
 
 
 def affected(one):
@@ -342,6 +453,9 @@ def affected(one):
 
 def context(one):
     """Return the evidence that all findings of an instance share."""
+    if not one.get("booted", True):
+        told = dict((name, one[name]) for name in ("version", "listeners", "unit", "config_file", "sentinel", "foreign"))
+        return {"persistent": dict(one["persistent"], unauthenticated=one["expected"], **told)}
     return {"effective": {"version": one["version"], "role": one["role"], "listeners": one["listeners"], "unit": one["unit"],
                           "config_file": one["config_file"], "sentinel": one["sentinel"], "settings": one["effective"],
                           "foreign": one["foreign"]},
@@ -350,6 +464,11 @@ def context(one):
 
 def _why(one):
     return one["gaps"][0] if one["gaps"] else "the server cannot be asked"
+
+
+def users_of(one):
+    """Return what is known of the users; None where nothing is."""
+    return one["effective" if one.get("booted", True) else "persistent"].get("users")
 
 
 def _risk(one):
@@ -361,7 +480,7 @@ def _risk(one):
 
 def _no_auth(one, policy):
     check_id, evidence = "redis.no_auth", context(one)
-    probes = one["probes"]
+    probes = answers(one)
     if not probes:
         settings = one["persistent"]
         if one["foreign"] and settings and not one["gaps"][:-1]:
@@ -370,7 +489,7 @@ def _no_auth(one, policy):
         return unknown(check_id, one["name"], _why(one), **evidence)
     bare = [where for where, answer in probes.items() if answer in ("PONG", "ANSWERED")]
     outside = [where for where in bare if remote(where)]
-    free = [user["name"] for user in one["effective"].get("users", ()) if user["on"] and user["nopass"]]
+    free = [user["name"] for user in users_of(one) or () if user["on"] and user["nopass"]]
     if outside:
         return found(check_id, one["name"], risk=_risk(one), affects=affected(one),
                      reason="a client without a password is answered at %s" % ", ".join(outside), **evidence)
@@ -400,7 +519,7 @@ def _exposed(one, policy):
         return unknown(check_id, one["name"], "what of a container is reached from outside is for the class ports", **evidence)
     if not wide:
         return passed(check_id, one["name"], reason="it listens on loopback and on addresses of the policy", **evidence)
-    remote_probes = [answer for where, answer in one["probes"].items() if remote(where)]
+    remote_probes = [answer for where, answer in answers(one).items() if remote(where)]
     if remote_probes and all(answer == "DENIED" for answer in remote_probes):
         return passed(check_id, one["name"], reason="protected mode turns other hosts away", **evidence)
     risk = _risk(one)
@@ -414,9 +533,11 @@ def _exposed(one, policy):
 
 def _weak_password(one, policy):
     evidence = context(one)
-    bare = any(answer in ("PONG", "ANSWERED") for answer in one["probes"].values())
+    bare = any(answer in ("PONG", "ANSWERED") for answer in answers(one).values())
     if one["weak"]:
-        return found("redis.weak_password", one["name"], risk=_risk(one), affects=affected(one),
+        # A password that is made for an image would be that of all its clones.
+        risk = _risk(one) if one.get("booted", True) else "manual"
+        return found("redis.weak_password", one["name"], risk=risk, affects=affected(one),
                      reason="its password is one of those that are tried first", **evidence)
     if bare and one["weak"] is not False:
         return not_applicable("redis.weak_password", "it has no password", one["name"], **evidence)
@@ -432,7 +553,7 @@ def _dangerous(one, policy):
         return not_applicable("redis.dangerous_commands", "a sentinel has no data", one["name"], **evidence)
     if not any(not where.startswith(("127.", "::1:", "/", "@")) for where in one["listeners"]):
         return passed("redis.dangerous_commands", one["name"], reason="only this host itself gets to it", **evidence)
-    users = one["effective"].get("users")
+    users = users_of(one)
     renamed = one["persistent"].get("renamed", [])
     left = [name for name in DANGEROUS if name not in renamed]
     if users is None:
@@ -448,7 +569,7 @@ def _dangerous(one, policy):
 
 def _as_root(one, policy):
     evidence = context(one)
-    evidence["effective"]["uid"] = one["uid"]
+    evidence["effective" if "effective" in evidence else "persistent"]["uid"] = one["uid"]
     if one["uid"] is None:
         return unknown("redis.runs_as_root", one["name"], "the owner of the process cannot be read", **evidence)
     if one["uid"] == 0:
@@ -472,6 +593,8 @@ def _readable(one, policy):
 
 def _differs(one, policy):
     evidence = context(one)
+    if not one.get("booted", True):
+        return not_applicable("redis.runtime_differs", "it is not running", one["name"], **evidence)
     evidence["observed"] = dict(evidence["observed"], differs=one["differs"])
     if one["sentinel"]:
         return not_applicable("redis.runtime_differs", "a sentinel writes its own file", one["name"], **evidence)

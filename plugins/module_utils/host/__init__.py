@@ -11,8 +11,11 @@ import stat
 import threading
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot_sockets
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import command
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall_boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import packages
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import processes
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import sockets
@@ -24,6 +27,33 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host.model impo
 READ_LIMIT = 4 * 1024 * 1024
 COMMAND_SECONDS = 5.0
 OUTPUT_LIMIT = 8 * 1024 * 1024
+MOST_LINKS = 40
+
+
+def inside(root, name, follow=True):
+    """Return the path of ``name`` in a root filesystem, each link resolved as if ``root`` were the root."""
+    left, done, links = [part for part in name.split("/") if part not in ("", ".")], [], 0
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            done = done[:-1]
+            continue
+        path = os.path.join(root, *(done + [part]))
+        target = None
+        if left or follow:
+            try:
+                target = os.readlink(path)
+            except (OSError, ValueError):
+                pass
+        if target is None:
+            done.append(part)
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            return os.path.join(root, "proc/self/too-many-links")
+        done = [] if target.startswith("/") else done
+        left = [one for one in target.split("/") if one not in ("", ".")] + left
+    return os.path.join(root, *done)
 
 
 class Host:
@@ -58,9 +88,12 @@ class Host:
         """True where commands can be run, also where nothing else of the host is running (a chroot)."""
         return self.root == "/"
 
-    def path(self, name):
-        """Return where ``name`` lies below the root."""
-        return name if self.root == "/" else os.path.join(self.root, name.lstrip("/"))
+    def path(self, name, follow=True):
+        """Return where ``name`` lies below the root; links in it lead nowhere but below the root, as they will once it runs.
+
+        :param follow: whether the last part is followed too, where it is a link.
+        """
+        return name if self.root == "/" else inside(self.root, name, follow)
 
     def once(self, key, make):
         """Return what ``make()`` returned the first time; detectors on other threads wait for it."""
@@ -87,7 +120,7 @@ class Host:
 
     def exists(self, name):
         """True where there is something of that name, a dangling link included."""
-        return os.path.lexists(self.path(name))
+        return os.path.lexists(self.path(name, follow=False))
 
     def list(self, name):
         """Return the sorted names in a folder; none where it cannot be read."""
@@ -99,7 +132,7 @@ class Host:
     def link(self, name):
         """Return where a symbolic link points; None where it is none."""
         try:
-            return os.readlink(self.path(name))
+            return os.readlink(self.path(name, follow=False))
         except (OSError, ValueError):
             return None
 
@@ -153,9 +186,18 @@ class Host:
         """Return a Reading of the installed packages."""
         return self.once("packages", lambda: packages.read_packages(self))
 
+    def boot_services(self):
+        """Return the services that a boot starts, of a root filesystem that is not running."""
+        return self.once("boot services", lambda: boot.services(self))
+
+    def boot_listeners(self):
+        """Return a Reading of what would listen after a boot, of a root filesystem that is not running."""
+        return self.once("boot listeners", lambda: boot_sockets.read_listeners(self))
+
     def firewall(self):
-        """Return the effective Firewall."""
-        return self.once("firewall", lambda: firewall.read_firewall(self))
+        """Return the effective Firewall; the one that a boot would load where nothing is running."""
+        read = firewall.read_firewall if self.live else firewall_boot.read_firewall
+        return self.once("firewall", lambda: read(self))
 
     def publications(self):
         """Return a Reading of the ports that DNAT or a container engine passes on."""

@@ -64,12 +64,16 @@ class Firewall:
 
     def reach(self, proto, family, address, port):
         """Return who gets through to a port of this host."""
-        ways = [(interface, own) for interface, own in self.interfaces.get(family, ())
-                if address in ("0.0.0.0", "::", "*", own)][:MOST_INTERFACES]
+        ways = self._ways(family, address)
         if not ways:
             return Reach("closed", by=NO_INTERFACE) if address in ("0.0.0.0", "::", "*") else Reach("unknown", reason=(
                 "%s is no address of an interface" % address))
         return self._judge(proto, family, ways, port, ("prerouting", "input"), True)
+
+    def _ways(self, family, address):
+        """Return (interface, own address) of each way on which a packet to an address comes in."""
+        return [(interface, own) for interface, own in self.interfaces.get(family, ())
+                if address in ("0.0.0.0", "::", "*", own)][:MOST_INTERFACES]
 
     def reach_publication(self, published):
         """Return who gets through to a port that is passed on to another address."""
@@ -214,9 +218,7 @@ def kernel_has_tables():
 
 
 def read_firewall(host):
-    """Return the effective firewall of a host."""
-    if not host.live:
-        return Firewall((), ("this root filesystem is not running",), "unknown")
+    """Return the effective firewall of a host that is running."""
     rulesets, gaps, notes = [], [], []
     nft = host.run(["nft", "-j", "list", "ruleset"])
     legacy = _save(host, 0, rulesets, notes)

@@ -84,7 +84,7 @@ def read_units(host):
 
 def offline_units(host):
     """Return the units of a root filesystem that is not running, from its unit files and links."""
-    fragments, wanted, masked, seen = {}, {}, set(), 0
+    fragments, wanted, pulled, masked, aliases, seen = {}, {}, {}, set(), set(), 0
     for folder in FOLDERS:
         for name in host.list(folder):
             seen += 1
@@ -92,21 +92,36 @@ def offline_units(host):
                 return Reading((), ("more than %d unit files" % MOST_LINKS,))
             path = "%s/%s" % (folder, name)
             if name.endswith((".wants", ".requires")):
-                if folder == FOLDERS[0]:
-                    for link in host.list(path):
-                        wanted.setdefault(link, []).append(name.rsplit(".", 1)[0])
+                by = name.rsplit(".", 1)[0]
+                for link in host.list(path):
+                    # A unit may be wanted by another name of it; an instance is a link to its template.
+                    target = os.path.basename(host.link("%s/%s" % (path, link)) or "") or link
+                    unit = link if "@" in link or target == "null" else target
+                    pulled.setdefault(unit, []).append(by)
+                    if folder == FOLDERS[0]:
+                        wanted.setdefault(unit, []).append(by)
             elif name.rpartition(".")[2] in TYPES:
-                if host.link(path) == "/dev/null":
+                target = host.link(path)
+                if target == "/dev/null":
                     if name not in fragments:
                         masked.add(name)
+                elif target is not None and os.path.basename(target) != name:
+                    aliases.add(name)
                 else:
                     fragments.setdefault(name, path)
-    made = []
-    for name in sorted(set(fragments) | masked):
-        state = "masked" if name in masked else "enabled" if name in wanted else "disabled"
-        if state == "disabled" and "[Install]" not in (host.read(fragments[name], 65536) or ""):
-            state = "static"
-        made.append(Unit(name=name, load="masked" if name in masked else "loaded", active="inactive", sub="dead",
-                         enabled=state, fragment=fragments.get(name), required_by=tuple(wanted.get(name, ()))))
+    for name in wanted:
+        template = "%s@.%s" % (name.partition("@")[0], name.rpartition(".")[2])
+        if "@" in name and name not in fragments and template in fragments:
+            fragments[name] = fragments[template]
+    made = [_offline_unit(host, name, fragments.get(name), name in masked, name in wanted, pulled.get(name, ()))
+            for name in sorted((set(fragments) | masked) - aliases)]
     gaps = () if made or os.path.isdir(host.path("/etc")) else ("there is no /etc below %s" % host.root,)
     return Reading(tuple(made), gaps)
+
+
+def _offline_unit(host, name, fragment, masked, enabled, required_by):
+    state = "masked" if masked else "enabled" if enabled else "disabled"
+    if state == "disabled" and "[Install]" not in (host.read(fragment, 65536) or ""):
+        state = "static"
+    return Unit(name=name, load="masked" if masked else "loaded", active="inactive", sub="dead", enabled=state,
+                fragment=fragment, required_by=tuple(dict.fromkeys(required_by)))

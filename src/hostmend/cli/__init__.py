@@ -19,6 +19,7 @@ COMMANDS = {
     "audit": ("hostmend.cli.audit", "Find what is insecure, and change nothing."),
     "remediate": ("hostmend.cli.remediate", "Audit, show the plan, mend, and audit again."),
     "rollback": ("hostmend.cli.rollback", "Take back what a run changed."),
+    "image": ("hostmend.cli.image", "Harden and verify images: root filesystems that are not running."),
     "waive": ("hostmend.cli.waive", "Answer for a finding until a day."),
     "waivers": ("hostmend.cli.waive", "List the waivers of an inventory."),
     "advisories": ("hostmend.cli.advisories", "Import CVE advisories, and look them up."),

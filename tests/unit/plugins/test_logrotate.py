@@ -45,6 +45,10 @@ class FakeHost(Host):
     def live(self) -> bool:
         return self.running
 
+    @property
+    def executes(self) -> bool:
+        return self.running
+
     def system(self) -> System:
         return System("debian", (), "12", "bookworm", "Debian", "6.1", "x86_64", self.init, None, False, self.running,
                       self.privileged)
@@ -174,7 +178,8 @@ def test_missing_only_where_logs_grow(root):
         (None, {"init": "none"}, "not_applicable"),
         (None, {"init": "sysvinit"}, "open"),
         (None, {"init": "sysvinit", "cron": True}, "passed"),
-        (None, {"running": False}, "unknown"),
+        (None, {"running": False}, "open"),
+        (Unit("cron.service", "loaded", "inactive", "dead", "enabled", "/cron.service"), {"running": False}, "passed"),
     ],
 )
 def test_who_runs_it(root, timer, more, wanted):

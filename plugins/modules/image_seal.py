@@ -1,0 +1,334 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_seal
+short_description: Take from an image what hosts made of it must not share
+version_added: 0.1.0
+description:
+  - Takes from a root filesystem what belongs to one host alone or to its builder; host keys, the machine's identity,
+    logs, histories, caches, temporary files, leftover secrets and the state of cloud-init.
+  - Where the image has an SSH server, a unit is put in that makes host keys at the first boot, before the server starts.
+  - It refuses to do this to a host that is running, unless O(running=false) says that it is to become an image.
+author:
+  - hostmend maintainers (@hostmend)
+options:
+  root:
+    description: The root filesystem.
+    type: path
+    default: /
+  running:
+    description:
+      - Whether the host is running. Left out, it is found out; V(false) is for a build host or container that is to
+        become an image.
+    type: bool
+  keep:
+    description:
+      - What is left as it is, by the names under RV(sealed).
+    type: list
+    elements: str
+    choices: [host_keys, machine_id, random_seed, logs, histories, package_cache, package_lists, temporary,
+              authorized_keys, secrets, cloud_init, identity, journal]
+    default: []
+  keep_authorized_keys:
+    description:
+      - Users whose authorized keys stay.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Says what a real run would take.
+    support: full
+  diff_mode:
+    description: Lists what goes.
+    support: full
+  platform:
+    description: Linux.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Seal the image
+  hostmend.hardening.image_seal:
+    keep_authorized_keys: [admin]
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"kind": "file", "name": "/etc/ssh/ssh_host_rsa_key", "action": "remove"}]
+sealed:
+  description: How many things went, by what they are.
+  returned: always
+  type: dict
+  sample: {"host_keys": 6, "logs": 12}
+"""
+
+import errno
+import fnmatch
+import os
+import re
+import shutil
+import stat
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import inside
+
+REMOVE, EMPTY, WRITE = "remove", "empty", "write"
+HOMES = ("/root", "/home/*", "/var/lib/postgresql", "/var/lib/mysql")
+UNIT = "/etc/systemd/system/hostmend-first-boot.service"
+WANTS = "/etc/systemd/system/sysinit.target.wants/hostmend-first-boot.service"
+SNAKEOIL = "/etc/ssl/private/ssl-cert-snakeoil.key"
+
+# What goes, as globs of files; a folder goes with all that is in it.
+PATTERNS = {
+    "host_keys": ("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/etc/dropbear/dropbear_*_host_key"),
+    "random_seed": ("/var/lib/systemd/random-seed", "/var/lib/random-seed", "/var/lib/urandom/random-seed",
+                    "/boot/loader/random-seed", "/boot/efi/loader/random-seed", "/var/lib/systemd/credential.secret"),
+    "histories": tuple("%s/%s" % (home, name) for home in HOMES for name in (
+        ".*_history", ".lesshst", ".viminfo", ".wget-hsts", ".sudo_as_admin_successful", ".ansible", ".cache",
+        ".local/share/recently-used.xbel")),
+    "package_cache": ("/var/cache/apt/archives/*.deb", "/var/cache/apt/archives/partial/*", "/var/cache/apt/*.bin",
+                      "/var/cache/dnf/*", "/var/cache/yum/*", "/var/cache/libdnf5/*", "/var/cache/debconf/*-old",
+                      "/var/lib/dpkg/*-old", "/var/cache/ldconfig/aux-cache"),
+    "package_lists": ("/var/lib/apt/lists/*_*", "/var/lib/apt/lists/partial/*", "/var/lib/apt/lists/auxfiles/*"),
+    "temporary": ("/tmp/*", "/tmp/.[!.]*", "/var/tmp/*", "/var/tmp/.[!.]*", "/var/crash/*",
+                  "/var/lib/systemd/coredump/*"),
+    "authorized_keys": tuple("%s/.ssh/authorized_keys*" % home for home in HOMES),
+    "secrets": tuple("%s/%s" % (home, name) for home in HOMES for name in (
+        ".ssh/id_*", ".ssh/known_hosts*", ".netrc", ".git-credentials", ".aws/credentials", ".docker/config.json",
+        ".kube/config", ".vault-token", ".config/gcloud/*credentials*", ".azure/*oken*", ".pgpass", ".my.cnf",
+        ".gnupg/private-keys-v1.d/*")) + (
+        "/etc/shadow-", "/etc/gshadow-", "/var/backups/*shadow*", "/etc/hostmend/secrets/*", SNAKEOIL,
+        "/etc/ssl/certs/ssl-cert-snakeoil.pem"),
+    "cloud_init": ("/var/lib/cloud/instance", "/var/lib/cloud/instances/*", "/var/lib/cloud/data/*",
+                   "/var/lib/cloud/sem/*", "/run/cloud-init/*"),
+    "identity": ("/var/lib/dhcp/*.leases", "/var/lib/dhclient/*.lease*", "/var/lib/NetworkManager/secret_key",
+                 "/var/lib/NetworkManager/*lease*", "/etc/udev/rules.d/70-persistent-net.rules",
+                 "/etc/iscsi/initiatorname.iscsi", "/var/lib/systemd/timers/*", "/var/lib/logrotate/status",
+                 "/var/mail/*", "/var/spool/mail/*"),
+    "journal": ("/var/lib/hostmend/*",),
+}
+NAMES = ("host_keys", "machine_id", "random_seed", "logs", "histories", "package_cache", "package_lists", "temporary",
+         "authorized_keys", "secrets", "cloud_init", "identity", "journal")
+# Logs that only the builder has written to go; others stay, empty, with the owner and mode that their daemon gave them.
+BUILDERS_LOGS = ("/var/log/apt/*", "/var/log/dpkg.log*", "/var/log/alternatives.log*", "/var/log/bootstrap.log*",
+                 "/var/log/installer/*", "/var/log/anaconda/*", "/var/log/dnf*.log*", "/var/log/cloud-init*.log",
+                 "/var/log/journal/*/*")
+ROTATED = re.compile(r"\.(gz|xz|bz2|zst|old|[0-9]+)\Z|[-.](19|20)[0-9]{6}")
+FIRST_BOOT = """# Written by hostmend.
+[Unit]
+Description=Make the keys that hosts of one image must not share
+DefaultDependencies=no
+After=local-fs.target systemd-remount-fs.service systemd-tmpfiles-setup.service
+Before=sysinit.target ssh.service sshd.service ssh.socket sshd.socket shutdown.target
+Conflicts=shutdown.target
+%(conditions)s
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+%(commands)s
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+class Seal:
+    """What is to go, found out first."""
+
+    def __init__(self, root, keep, keep_keys, own=()):
+        self.root, self.keep, self.keep_keys = root, keep, keep_keys
+        # What this module itself is made of: whoever put it there takes it away.
+        self.own = tuple(os.path.realpath(path) for path in own if path and os.path.isabs(path))
+        self.steps, self.counts, self.seen = [], {}, set()
+
+    def path(self, name, follow=False):
+        """Return where a path is; links lead nowhere but below the root."""
+        return inside(self.root, name, follow)
+
+    def note(self, what, name, action):
+        """Note one thing that is to be done; of a folder that this module is in, all else that is in it."""
+        path = self.path(name)
+        if any(one == path or one.startswith(path + os.sep) for one in self.own):
+            if os.path.isdir(path) and not os.path.islink(path):
+                for one in self.names(name):
+                    self.note(what, "%s/%s" % (name, one), action)
+            return
+        if name.endswith("/.ansible") and not any(names for unused, unused_folders, names in os.walk(path)):
+            return  # empty folders, in which Ansible has its modules while they run
+        if name not in self.seen:
+            self.seen.add(name)
+            self.steps.append((name, action))
+            self.counts[what] = self.counts.get(what, 0) + 1
+
+    def matching(self, pattern):
+        """Return the paths below the root that a glob means; a part with a sign of a glob is looked up."""
+        found = [""]
+        for part in pattern.strip("/").split("/"):
+            if any(sign in part for sign in "*?["):
+                hidden = part.startswith(".")
+                found = ["%s/%s" % (folder, name) for folder in found for name in self.names(folder)
+                         if fnmatch.fnmatchcase(name, part) and (hidden or not name.startswith("."))]
+            else:
+                found = ["%s/%s" % (folder, part) for folder in found]
+        return [name for name in found if os.path.lexists(self.path(name))]
+
+    def names(self, folder):
+        """Return the names in a folder."""
+        try:
+            return sorted(os.listdir(self.path(folder or "/", follow=True)))
+        except OSError:
+            return []
+
+    def plan(self):
+        """Find out what is to go."""
+        for what in NAMES:
+            if what in self.keep:
+                continue
+            for pattern in PATTERNS.get(what, ()):
+                for name in self.matching(pattern):
+                    if what == "authorized_keys" and os.path.basename(os.path.dirname(os.path.dirname(name))) in self.keep_keys:
+                        continue
+                    self.note(what, name, REMOVE)
+        if "machine_id" not in self.keep:
+            self._machine_id()
+        if "logs" not in self.keep:
+            self._logs()
+        self._first_boot()
+
+    def _machine_id(self):
+        # Empty and not gone: without the file the first boot would reset which units are enabled to the presets.
+        path = self.path("/etc/machine-id")
+        if os.path.isdir(self.path("/etc/systemd", follow=True)) or os.path.lexists(path):
+            try:
+                size = os.lstat(path).st_size
+            except OSError:
+                size = -1
+            if size != 0:
+                self.note("machine_id", "/etc/machine-id", EMPTY)
+        other = self.path("/var/lib/dbus/machine-id")
+        if os.path.lexists(other) and not os.path.islink(other):
+            self.note("machine_id", "/var/lib/dbus/machine-id", REMOVE)
+
+    def _logs(self):
+        for pattern in BUILDERS_LOGS:
+            for name in self.matching(pattern):
+                self.note("logs", name, REMOVE)
+        top = self.path("/var/log", follow=True)
+        for folder, unused, names in os.walk(top):
+            for one in sorted(names):
+                path = os.path.join(folder, one)
+                name = "/var/log" + path[len(top):]
+                about = os.lstat(path)
+                if not stat.S_ISREG(about.st_mode) or name.startswith("/var/log/journal/") or name in self.seen:
+                    continue
+                if ROTATED.search(one):
+                    self.note("logs", name, REMOVE)
+                elif about.st_size:
+                    self.note("logs", name, EMPTY)
+
+    def _first_boot(self):
+        conditions, commands = [], []
+        if os.path.exists(self.path("/usr/sbin/sshd", follow=True)) and "host_keys" not in self.keep:
+            conditions.append("ConditionPathExists=|!/etc/ssh/ssh_host_ed25519_key\n")
+            commands.append("ExecStart=/usr/bin/ssh-keygen -A\n")
+        if os.path.exists(self.path("/usr/sbin/make-ssl-cert", follow=True)) and "secrets" not in self.keep:
+            conditions.append("ConditionPathExists=|!%s\n" % SNAKEOIL)
+            commands.append("ExecStart=/usr/sbin/make-ssl-cert generate-default-snakeoil\n")
+        if not commands or not os.path.isdir(self.path("/etc/systemd/system", follow=True)):
+            return
+        self.unit = FIRST_BOOT % {"conditions": "".join(conditions), "commands": "".join(commands)}
+        if (Host(self.root, running=False).read(UNIT) or "") != self.unit:
+            self.note("first_boot", UNIT, WRITE)
+        if not os.path.islink(self.path(WANTS)):
+            self.note("first_boot", WANTS, WRITE)
+
+    def carry_out(self):
+        """Do what was planned."""
+        for name, action in self.steps:
+            path = self.path(name)
+            if action == REMOVE:
+                self._remove(path)
+            elif action == EMPTY:
+                self._empty(path)
+            elif name == UNIT:
+                self._write(path, self.unit)
+            else:
+                os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+                os.symlink("../" + os.path.basename(UNIT), path)
+
+    @staticmethod
+    def _remove(path):
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EBUSY):  # what is mounted is not the image's
+                raise
+
+    @staticmethod
+    def _empty(path):
+        if os.path.islink(path):
+            os.unlink(path)
+        with open(path, "ab") as handle:
+            handle.truncate(0)
+        if not os.path.basename(path) == "machine-id":
+            return
+        os.chmod(path, 0o444)
+
+    @staticmethod
+    def _write(path, text):
+        if os.path.islink(path):
+            os.unlink(path)
+        with open(path + ".new", "w") as handle:
+            handle.write(text)
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
+
+
+def main():
+    """Seal the image."""
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "default": "/"},
+            "running": {"type": "bool"},
+            "keep": {"type": "list", "elements": "str", "default": [], "choices": list(NAMES), "no_log": False},
+            "keep_authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    root = os.path.realpath(asked["root"])
+    if not os.path.isdir(os.path.join(root, "etc")):
+        module.fail_json(msg="%s is not a root filesystem: it has no directory etc" % asked["root"])
+    if Host(root, running=asked["running"]).live:
+        module.fail_json(msg="this host is running: sealing it would take its keys and logs. Say hostmend_image: true "
+                             "where it is to become an image")
+    seal = Seal(root, asked["keep"], asked["keep_authorized_keys"], [module.tmpdir] + sys.path)
+    try:
+        seal.plan()
+        if not module.check_mode:
+            seal.carry_out()
+    except OSError as error:
+        module.fail_json(msg="%s: %s" % (error.filename or root, error.strerror))
+    module.exit_json(
+        changed=bool(seal.steps), sealed=seal.counts,
+        changes=[{"kind": "file", "name": name, "action": action} for name, action in seal.steps],
+        diff={"before": "".join("%s\n" % name for name, action in seal.steps if action == REMOVE), "after": ""})
+
+
+if __name__ == "__main__":
+    main()

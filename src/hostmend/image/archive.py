@@ -1,0 +1,135 @@
+"""Tarballs: what is in them is looked at before anything is unpacked, and packing yields the same bytes for the same files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from hostmend.errors import HostmendError
+from hostmend.image.filesystem import call
+
+#: How each ending is compressed: the program, and its words for the same bytes every time.
+COMPRESSORS = {
+    ".tar": [],
+    ".tar.gz": ["gzip", "-n"],
+    ".tgz": ["gzip", "-n"],
+    ".tar.xz": ["xz", "-T0"],
+    ".tar.zst": ["zstd", "-q", "-T0"],
+}
+MOST_MEMBERS = 5_000_000
+
+
+def ending(path: Path) -> str:
+    """Return the ending of a tarball's name, '' where it is not that of one."""
+    return next((one for one in sorted(COMPRESSORS, key=len, reverse=True) if path.name.endswith(one)), "")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as handle:
+        magic = handle.read(4)
+    if magic == b"\x28\xb5\x2f\xfd":
+        if not shutil.which("zstd"):
+            raise HostmendError(f"{path} is compressed with zstd: install the package zstd")
+        with subprocess.Popen(["zstd", "-dcq", str(path)], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            try:
+                yield child.stdout
+            finally:
+                child.stdout.close()
+                child.terminate()
+        return
+    with path.open("rb") as handle:
+        yield handle
+
+
+def fault(member: tarfile.TarInfo) -> str:
+    """Return what is wrong with a member of a tarball of a root filesystem; '' where nothing is."""
+    name = member.name
+    if name.startswith("/") or ".." in name.split("/"):
+        return f"{name!r} leads out of the root filesystem"
+    if member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
+        return f"{name!r} is a hard link to {member.linkname!r}, out of the root filesystem"
+    if (member.ischr() or member.isblk()) and not device(name):
+        return f"{name!r} is a device, and not in /dev"
+    return ""
+
+
+def device(name: str) -> bool:
+    """Tell whether a member is in /dev, of which nothing is unpacked: a boot makes it anew."""
+    return name.removeprefix("./").startswith("dev/")
+
+
+def inspect(path: Path) -> None:
+    """Complain of a tarball that cannot be read, or has members that no root filesystem has."""
+    try:
+        with _opened(path) as handle, tarfile.open(fileobj=handle, mode="r|*") as archive:
+            for number, member in enumerate(archive):
+                if number > MOST_MEMBERS:
+                    raise HostmendError(f"{path} has more than {MOST_MEMBERS} members")
+                if why := fault(member):
+                    raise HostmendError(f"{path} is not unpacked: {why}")
+                vars(archive)["members"] = []  # what was looked at is let go
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise HostmendError(f"{path} is no tarball that can be read: {error}") from error
+
+
+def unpack(path: Path, root: Path) -> None:
+    """Unpack a tarball of a root filesystem, owners, attributes and all."""
+    inspect(path)
+    root.mkdir(mode=0o755)
+    # GNU tar itself makes links that lead out only when all else is written, and strips what is absolute.
+    call(
+        ["tar", "--extract", "--file", str(path), "--directory", str(root), "--numeric-owner", "--same-owner",
+         "--preserve-permissions", "--xattrs", "--xattrs-include=*", "--acls", "--exclude=./dev/*", "--exclude=dev/*",
+         "--anchored"],
+        f"{path} cannot be unpacked",
+    )  # fmt: skip
+
+
+def pack(root: Path, path: Path, epoch: int) -> None:
+    """Pack a root filesystem into a tarball; ``epoch`` is the newest time that a file in it may have."""
+    words = COMPRESSORS[ending(path)]
+    if words and not shutil.which(words[0]):
+        raise HostmendError(f"{path.name} wants {words[0]}, which is not installed")
+    call(
+        ["tar", "--create", "--file", str(path), "--directory", str(root), "--one-file-system", "--numeric-owner", "--xattrs",
+         "--xattrs-include=*", "--acls", "--sort=name", f"--mtime=@{epoch}", "--clamp-mtime", "--format=posix",
+         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored", "--exclude=./dev/*",
+         *([f"--use-compress-program={' '.join(words)}"] if words else []), "."],
+        f"{path} cannot be written",
+    )  # fmt: skip
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sums(path: Path) -> Path:
+    """Return where the digest of a file is kept, in the form that ``sha256sum -c`` reads."""
+    return path.with_name(path.name + ".sha256")
+
+
+def kept_digest(path: Path) -> str:
+    """Return the digest that is kept beside a file, '' where there is none."""
+    try:
+        return sums(path).read_text("utf-8").split()[0]
+    except (OSError, IndexError, UnicodeDecodeError):
+        return ""
+
+
+def epoch_now() -> int:
+    """Return the time that stands for now: SOURCE_DATE_EPOCH where it is set."""
+    import time
+
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(given) if given.isdigit() else int(time.time())

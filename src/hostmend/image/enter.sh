@@ -1,0 +1,45 @@
+#!/bin/sh
+# Run a command in a root filesystem: enter.sh ROOT COMMAND...
+#
+# The command gets mounts and processes of its own, all of which are gone when it ends, however it ends: /proc, a few
+# devices, an empty /run, and the builder's name resolution. No service can be started, as nothing of it would stay.
+set -eu
+if [ "${1:-}" != "--inside" ]; then
+    # --kill-child: where this is killed, so is all that it started.
+    exec unshare --mount --propagation private --pid --fork --kill-child -- "$0" --inside "$@"
+fi
+shift
+root=$1
+shift
+cd "$root"
+if [ "${HOSTMEND_IMAGE_READ_ONLY:-}" ]; then
+    mount --bind "$root" "$root"
+    mount -o remount,bind,ro "$root"
+    cd "$root"
+fi
+# Nothing is mounted through a link: it could lead out of the root filesystem.
+over() { [ -d "$1" ] && [ ! -L "$1" ]; }
+over proc && mount -t proc -o nosuid,nodev,noexec proc proc
+for place in run ${HOSTMEND_IMAGE_READ_ONLY:+tmp}; do
+    over "$place" && mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$place"
+done
+if over dev; then
+    mount -t tmpfs -o mode=755,nosuid tmpfs dev
+    for device in null zero full random urandom tty; do
+        : > "dev/$device"
+        mount --bind "/dev/$device" "dev/$device"
+    done
+    mkdir -p dev/shm dev/pts
+    ln -s /proc/self/fd dev/fd
+    ln -s /proc/self/fd/0 dev/stdin
+    ln -s /proc/self/fd/1 dev/stdout
+    ln -s /proc/self/fd/2 dev/stderr
+fi
+if [ -f etc/resolv.conf ] && [ ! -L etc/resolv.conf ] && [ -e /etc/resolv.conf ]; then
+    mount --bind /etc/resolv.conf etc/resolv.conf
+fi
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1 SYSTEMD_OFFLINE=1
+unset TMPDIR XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS
+# Not exec: process 1 stays outside, so that everything inside can tell that it is in a chroot.
+chroot "$root" "$@" || exit $?
