@@ -9,9 +9,10 @@ Each is imported by its name: only what is imported statically travels to a host
 
 from __future__ import annotations
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import logrotate
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import ports
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import services
 
-DETECTORS = {module.NAME: module for module in (logrotate, ports, redis, services)}
+DETECTORS = {module.NAME: module for module in (fail2ban, logrotate, ports, redis, services)}
