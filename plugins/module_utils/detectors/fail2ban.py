@@ -17,6 +17,7 @@ import stat
 from ansible_collections.hostmend.hardening.plugins.module_utils import ban_services
 from ansible_collections.hostmend.hardening.plugins.module_utils import ban_table
 from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_client
+from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_jail
 from ansible_collections.hostmend.hardening.plugins.module_utils import pam_stack
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
@@ -58,7 +59,7 @@ def collect(host, policy):
     facts["services"] = [one for one in services if one["name"] not in exempt]
     targets = [one for one in facts["services"] if one["passwords"]]
     facts["controllers"] = list(policy["common"].get("controller_addresses") or host.controller_addresses())
-    if targets or _installed(host):
+    if targets or installed(host):
         facts["logs"] = ban_services.syslog(host)
         facts["others"] = _others(host)
         _collect_fail2ban(host, facts)
@@ -75,7 +76,8 @@ def _has(host, program):
     return any(host.exists(folder + program) for folder in FOLDERS)
 
 
-def _installed(host):
+def installed(host):
+    """Tell whether fail2ban is on this host."""
     return _has(host, PROGRAM)
 
 
@@ -111,7 +113,7 @@ def _wrapped(host):
 
 
 def _collect_fail2ban(host, facts):
-    about = facts["fail2ban"] = {"installed": _installed(host), "running": False, "enabled": None, "failure": "",
+    about = facts["fail2ban"] = {"installed": installed(host), "running": False, "enabled": None, "failure": "",
                                  "complaint": "", "mendable": False}
     if not about["installed"]:
         return
@@ -342,7 +344,7 @@ def _collect_means(host, facts, targets):
     wanted += ["nftables"] if facts["banaction"] == "nftables" else []
     wanted += ["python3-systemd"] if any(one["backend"] == "systemd" for one in facts["wanted"].values()) else []
     there = set(one.name for one in host.packages().items)
-    facts["install"] = [name for name in wanted if name not in there and not (name.startswith("fail2ban") and _installed(host))]
+    facts["install"] = [name for name in wanted if name not in there and not (name.startswith("fail2ban") and installed(host))]
     facts["logtarget"] = "/var/log/fail2ban.log"
 
 
@@ -487,7 +489,7 @@ def _judge_service(facts, service, gap, policy):
         return [unknown(JAIL_MISSING, name, "it runs in a container, whose logs were not looked at", **parts)]
     local = facts["local"].get(wanted["jail"])
     risk, hint = None, ""
-    if local and set(local["keys"]) & {"enabled", "backend", "logpath", "port", "filter", "journalmatch", "action", "banaction"}:
+    if local and set(local["keys"]) & fail2ban_jail.DECISIVE:
         risk, hint = "manual", "; %s sets it, and is an administrator's own" % local["file"]
     if not jails:
         if name == "ssh" and penalty_of(facts) and policy["penalties_suffice"]:
