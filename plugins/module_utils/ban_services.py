@@ -16,6 +16,7 @@ SESSION_PROGRAMS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-
 SYSLOG_DAEMONS = ("rsyslogd", "syslog-ng", "syslogd")
 MOST_FILES = 200
 YES = ("yes", "true", "1", "on")
+DELETED = " (deleted)"
 ENABLED = ("enabled", "enabled-runtime")
 
 
@@ -206,13 +207,13 @@ def _own_logs(host, service, about):
     names = open_logs(host, about["pids"]) if host.live else []
     if service.name in ("nginx", "apache"):
         return [name for name in names if "error" in name] or [one for one in service.own_files if host.exists(one)]
-    if service.name == "mysql":
-        return [name for name in names if name.endswith((".log", ".err"))]
+    if service.name == "mysql":  # its log of errors is what its standard error is
+        return [name for name in (error_log(host, pid) for pid in about["pids"][:1]) if name]
     return [one for one in service.own_files if one in names or host.exists(one)]
 
 
 def open_logs(host, pids):
-    """Return the files that processes have open below /var/log and the like, or to append."""
+    """Return the logs that processes have open, by their names; one that was deleted since is " (deleted)"."""
     made = []
     for pid in pids[:20]:
         for number in host.list("/proc/%d/fd" % pid)[:2000]:
@@ -221,6 +222,12 @@ def open_logs(host, pids):
                     and ("/log/" in name or name.endswith((".log", ".err"))):
                 made.append(name)
     return made
+
+
+def error_log(host, pid):
+    """Return the file that the standard error of a process is; '' where it is none."""
+    name = host.link("/proc/%d/fd/2" % pid) or ""
+    return name if name.startswith("/") and not name.startswith("/dev/") and DELETED not in name else ""
 
 
 def syslog(host):
@@ -245,6 +252,8 @@ def live(host, path, service, logs):
     """Tell whether somebody who logs for a service writes a file: it exists, and is open or configured."""
     if not os.path.isfile(host.path(path)):
         return False
+    if path + DELETED in logs["open"] and path not in logs["open"]:
+        return False  # the daemon writes on into the file that was here before
     real = os.path.realpath(host.path(path))
     own = [os.path.realpath(host.path(one)) for one in service["own_logs"]]
     return real in own or path in logs["open"] or real in logs["open"] or path in logs["named"]

@@ -305,8 +305,7 @@ def _wanted(host, service, logs):
             "backend": "auto", "logpath": [], "journalmatch": "", "failregex": list(known.failregex), "create": []}
     if known.failregex:
         made["filter"] = ""
-    syslogs = [path for path in known.files if host.live and os.path.isfile(host.path(path))
-               and (path in logs["open"] or path in logs["named"])]
+    syslogs = [path for path in known.files if host.live and ban_services.live(host, path, service, logs)]
     if service["own_logs"] and not (service["name"] == "mysql" and not host.live):
         made["logpath"] = list(service["own_logs"])
         made["create"] = [path for path in made["logpath"] if not host.exists(path)]
