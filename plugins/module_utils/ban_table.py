@@ -63,8 +63,8 @@ SERVICES = (
             filter='mysqld-auth[_daemon="(?:mysqld|mariadbd|mysqld_safe)"]', identifiers=("mariadbd",),
             lines=("host {0}[211]: 2026-11-25 10:33:58 6 [Warning] Access denied for user 'root'@'192.0.2.1' "
                    "(using password: YES)",)),
-    Service("nginx", ("nginx",), ("nginx.service",), (80, 443), "nginx-http-auth", ("user .*was not found in", "no user/password"),
-            own_files=("/var/log/nginx/error.log",)),
+    Service("nginx", ("nginx",), ("nginx.service",), (80, 443), "nginx-http-auth",
+            ("user .*was not found in", "no user/password"), own_files=("/var/log/nginx/error.log",)),
     Service("apache", ("apache2", "httpd"), ("apache2.service", "httpd.service"), (80, 443), "apache-auth",
             ("auth_basic", "auth_digest"), own_files=("/var/log/apache2/error.log", "/var/log/httpd/error_log")),
 )

@@ -37,7 +37,8 @@ def neighbour():
 
 def login(run, address, password, user="victim", port=22):
     """Try to log in over SSH and return whether it worked."""
-    return run("timeout", "20", "sshpass", "-p", password, "ssh", *SSH, "-p", str(port), f"{user}@{address}", "true").returncode == 0
+    made = run("timeout", "20", "sshpass", "-p", password, "ssh", *SSH, "-p", str(port), f"{user}@{address}", "true")
+    return made.returncode == 0
 
 
 def ftp(attacker, address):

@@ -426,8 +426,8 @@ def _judge_bans(facts, policy, targets):
         return _judge_other(facts, targets, other, parts)
     reason = "nothing bans who guesses passwords"
     if penalty and policy["penalties_suffice"] and [one["name"] for one in targets] == ["ssh"]:
-        return [passed(MISSING, "brute force", reason="sshd itself turns away who fails to log in, which the policy lets "
-                       "suffice", **parts)] + [not_applicable(one, "sshd itself does what a jail would do") for one in CHECKS[1:3]]
+        reason = "sshd itself turns away who fails to log in, which the policy lets suffice"
+        return [passed(MISSING, "brute force", reason=reason, **parts)] + [not_applicable(one, reason) for one in CHECKS[1:3]]
     if about.get("complaint"):
         reason += ": fail2ban does not start (%s)" % about["complaint"]
     elif about.get("installed"):
