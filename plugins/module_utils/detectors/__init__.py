@@ -10,10 +10,11 @@ Each is imported by its name: only what is imported statically travels to a host
 from __future__ import annotations
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import certificates
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import logrotate
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import ports
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import services
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import updates
 
-DETECTORS = {module.NAME: module for module in (certificates, logrotate, ports, redis, services, updates)}
+DETECTORS = {module.NAME: module for module in (certificates, fail2ban, logrotate, ports, redis, services, updates)}

@@ -1,0 +1,284 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fail2ban_jails
+short_description: Have fail2ban watch the services that take passwords
+version_added: 0.1.0
+description:
+  - Writes C(/etc/fail2ban/jail.d/zz-hostmend.conf) with a jail for each service, with the log that the service really
+    writes, the ports that it really listens on, and a ban that works on this host. C(jail.local) and the C(*.local)
+    files of C(jail.d) are the administrator's and win over it.
+  - With O(state=running), fail2ban is enabled and reloaded (or started), and the detector of the class C(fail2ban) must
+    find each of the jails active and not blind.
+  - What C(fail2ban-client -t) does not accept is put back.
+author:
+  - hostmend maintainers (@hostmend)
+options:
+  state:
+    description:
+      - V(written) writes the jails, also where fail2ban is yet to be installed. V(running) has fail2ban run with them.
+    type: str
+    choices: [written, running]
+    default: written
+  services:
+    description:
+      - The services to watch, by the names of the findings. Jails that the file has already stay.
+    type: list
+    elements: str
+    default: []
+  ignore:
+    description:
+      - Addresses and networks that are never banned. Those of loopback, and those that the administrator's own files
+        ignore, are added.
+    type: list
+    elements: str
+    default: []
+  maxretry:
+    description: Failed logins within O(findtime) after which an address is banned.
+    type: int
+    default: 5
+  findtime:
+    description: Seconds within which failed logins are counted.
+    type: int
+    default: 600
+  bantime:
+    description: Seconds that an address is banned.
+    type: int
+    default: 3600
+  recidive:
+    description: Whether an address that is banned again and again is banned from all ports for a week.
+    type: bool
+    default: true
+  reload:
+    description: Whether fail2ban has something to read anew, where it runs already.
+    type: bool
+    default: true
+  fresh:
+    description: Whether fail2ban is installed in this run, so that its unit is part of the package's coming.
+    type: bool
+    default: false
+  live:
+    description: Whether the host is running. If not, fail2ban is enabled and not started.
+    type: bool
+    default: true
+  policy:
+    description: The policy of the class C(fail2ban), with C(common), as M(hostmend.hardening.security_facts) takes it.
+    type: dict
+    default: {}
+  seconds:
+    description: How long jails may take to be active and see.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    description: Says what a real run would change.
+    support: full
+  diff_mode:
+    description: Shows the file before and after.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Watch SSH and FTP
+  hostmend.hardening.fail2ban_jails:
+    services: [ssh, vsftpd]
+    ignore: [192.0.2.10]
+
+- name: Run with it
+  hostmend.hardening.fail2ban_jails:
+    state: running
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"kind": "file", "name": "/etc/fail2ban/jail.d/zz-hostmend.conf", "action": "watches ssh"}]
+"""
+
+import os
+import tempfile
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import engine
+from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_client
+from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_jail
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban as detector
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
+
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["written", "running"], default="written"),
+    services=dict(type="list", elements="str", default=[]),
+    ignore=dict(type="list", elements="str", default=[]),
+    maxretry=dict(type="int", default=5),
+    findtime=dict(type="int", default=600),
+    bantime=dict(type="int", default=3600),
+    recidive=dict(type="bool", default=True),
+    reload=dict(type="bool", default=True),
+    fresh=dict(type="bool", default=False),
+    live=dict(type="bool", default=True),
+    policy=dict(type="dict", default={}),
+    seconds=dict(type="int", default=60),
+)
+UNIT = detector.UNIT
+
+
+class Trouble(Exception):
+    """What was asked for could not be done; the message is for a person."""
+
+
+def read(path):
+    """Return a file's text, '' where there is none."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+def write(module, path, text):
+    """Write a file that all may read, whole or not at all."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "wb") as out:
+        out.write(text.encode("utf-8", "surrogateescape"))
+    module.atomic_move(temporary, path)
+    os.chmod(path, 0o644)
+
+
+def make_log(path):
+    """Make an empty log, so that fail2ban finds it; what writes it goes on in it."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640))
+    except FileExistsError:
+        pass
+
+
+def facts_of(asked):
+    """Return what the detector reads on this host now, and its policy."""
+    policy = engine.merge(asked["policy"], {"fail2ban": detector})["fail2ban"]
+    return detector.collect(Host(running=None if asked["live"] else False), policy), policy
+
+
+def written(module, asked, result):
+    """Write the jails and make the logs that they read."""
+    facts = facts_of(asked)[0]
+    before = read(detector.OWN_FILE)
+    watched = fail2ban_jail.chosen(facts, asked["services"])
+    after, logs = fail2ban_jail.render(facts, asked, watched, read("/etc/fail2ban/fail2ban.local")
+                                       or read("/etc/fail2ban/fail2ban.conf"))
+    logs = [path for path in logs if not os.path.lexists(path)]
+    if after == before and not logs:
+        return
+    result["changes"] += [{"kind": "file", "name": path, "action": "created empty"} for path in logs]
+    if after != before:
+        result["changes"].append({"kind": "file", "name": detector.OWN_FILE, "action": "watches %s" % ", ".join(watched)})
+        result["diff"] = {"before_header": detector.OWN_FILE, "after_header": detector.OWN_FILE,
+                          "before": before, "after": after}
+    result["changed"] = True
+    if module.check_mode:
+        return
+    for path in logs:
+        make_log(path)
+    if after != before:
+        write(module, detector.OWN_FILE, after)
+    if facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]:
+        validate(module, before)
+
+
+def validate(module, before):
+    """Have fail2ban test its configuration; put our file back where it does not pass."""
+    code, out, err = module.run_command(["fail2ban-client", "-t"], environ_update={"LC_ALL": "C"})
+    if code == 0:
+        return
+    if before:
+        write(module, detector.OWN_FILE, before)
+    elif os.path.exists(detector.OWN_FILE):
+        os.unlink(detector.OWN_FILE)
+    raise Trouble("fail2ban does not accept its configuration, so ours was put back: %s"
+                  % detector.complaint_of(out + "\n" + err)[0])
+
+
+def systemctl(module, *words):
+    """Run systemctl; its failure is trouble."""
+    code, out, err = module.run_command(["systemctl"] + list(words))
+    if code:
+        raise Trouble("systemctl %s: %s" % (" ".join(words), (err or out).strip()[:300]))
+
+
+def running(module, asked, result):
+    """Enable fail2ban, and have it run with what is written."""
+    if module.check_mode and asked["fresh"]:
+        return
+    if not detector.installed(Host()):
+        raise Trouble("fail2ban is not installed")
+    state = module.run_command(["systemctl", "is-enabled", UNIT])[1].strip()
+    active = asked["live"] and module.run_command(["systemctl", "is-active", UNIT])[1].strip() == "active"
+    steps = [] if state in ("enabled", "enabled-runtime", "static") else ["enable"]
+    steps += ["start"] if asked["live"] and not active else []
+    if steps and not asked["fresh"]:
+        result["changed"] = True
+        result["changes"] += [{"kind": "unit", "name": UNIT, "action": {"enable": "enabled", "start": "started"}[step]}
+                              for step in steps]
+    if module.check_mode:
+        return
+    code, out, err = module.run_command(["fail2ban-client", "-t"], environ_update={"LC_ALL": "C"})
+    if code:
+        raise Trouble("fail2ban does not accept its configuration: %s" % detector.complaint_of(out + "\n" + err)[0])
+    if state == "masked":
+        systemctl(module, "unmask", UNIT)
+    for step in steps:
+        if step == "start":
+            module.run_command(["systemctl", "reset-failed", UNIT])
+        systemctl(module, step, UNIT)
+    if active and asked["reload"]:
+        systemctl(module, "reload", UNIT)
+    if asked["live"]:
+        probe(asked)
+
+
+def probe(asked):
+    """Wait until the detector finds each service watched by a jail that sees."""
+    until = time.monotonic() + asked["seconds"]
+    while True:
+        facts, policy = facts_of(asked)
+        wrong = [one for one in detector.check(facts, policy) if one["check"] != detector.NO_LOCKOUT
+                 and one["status"] in ("open", "unknown")
+                 and (one["check"] == detector.MISSING or service_of(one) in asked["services"])]
+        if not wrong:
+            return
+        if time.monotonic() > until:
+            raise Trouble("fail2ban does not watch as it should: %s: %s" % (wrong[0]["resource"], wrong[0]["reason"]))
+        time.sleep(0.5)
+
+
+def service_of(finding):
+    """Return the service that a finding about a jail is about."""
+    return finding["resource"].rpartition("(")[2].rstrip(")")
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    asked = module.params
+    result = {"changed": False, "changes": []}
+    try:
+        (written if asked["state"] == "written" else running)(module, asked, result)
+    except (Trouble, fail2ban_jail.JailError, fail2ban_client.ClientError, engine.PolicyError) as trouble:
+        module.fail_json(msg=str(trouble), **result)
+    except OSError as error:
+        module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
