@@ -212,6 +212,14 @@ def test_a_finding_whose_resource_is_gone_is_mended_only_where_its_check_was_mad
     assert outcome.compare(before, [])[0]["outcome"] == "unknown"
 
 
+def test_what_was_hidden_before_as_well_hides_no_mended_finding() -> None:
+    hidden = finding("updates.security_pending", "repository x", "unknown", reason="it has no advisories")
+    before = [finding("updates.security_pending", "openssl"), hidden]
+    assert [one.get("outcome") for one in outcome.compare(before, [hidden])] == [None, "mended"]
+    other = finding("updates.security_pending", "installed packages", "unknown", reason="apt failed")
+    assert [one.get("outcome") for one in outcome.compare(before, [hidden, other])] == [None, None, "unknown"]
+
+
 def test_what_was_not_looked_at_before_was_not_made_worse():
     made = outcome.compare([], [finding("redis.no_auth", "x")])
     assert made[0]["outcome"] == "still_open"

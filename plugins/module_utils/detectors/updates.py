@@ -109,8 +109,7 @@ def _automatic(host, facts):
         origins = config.get("unattended-upgrade::origins-pattern", []) + config.get("unattended-upgrade::allowed-origins", [])
         made["security"] = any("security" in one.lower() or re.match(r"(?:origin|o)?=?\*", one) for one in origins)
     elif made["installed"]:
-        text = "".join(host.read(name) or "" for name in (
-            "/etc/dnf/automatic.conf", "/etc/dnf/dnf5-plugins/automatic.conf", "/etc/yum/yum-cron.conf"))
+        text = "".join(host.read(name) or "" for name in ("/etc/dnf/automatic.conf", "/etc/yum/yum-cron.conf"))
         applies = re.findall(r"^\s*apply_updates\s*=\s*(\S+)", text, re.MULTILINE)
         made["applies"] = bool(applies) and applies[-1].lower() in ("yes", "true", "1")
         if "dnf-automatic-install.timer" in timers and timers["dnf-automatic-install.timer"]["enabled"] == "enabled":

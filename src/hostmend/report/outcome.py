@@ -24,8 +24,12 @@ def compare(before: Iterable[Finding], after: Iterable[Finding]) -> list[dict[st
     made = [dict(one) for one in after]
     statuses: dict[str, set[str]] = defaultdict(set)
     for one in made:
-        statuses[str(one.get("check"))].add(str(one.get("status")))
         was = earlier.get(identity(one))
+        if one.get("status") != "unknown" or was is None or was.get("status") != "unknown":
+            # What was hidden before just the same did not hide the finding that was open then.
+            statuses[str(one.get("check"))].add(str(one.get("status")))
+        else:
+            statuses[str(one.get("check"))].add("as before")
         outcome = _outcome(was, one, earlier)
         if outcome:
             one["outcome"] = outcome
