@@ -475,5 +475,21 @@ def test_a_server_that_fails_is_one_line(server: str, old: Path, page: str, said
     assert told.startswith(server)
 
 
+def test_https_does_not_become_http_on_the_way() -> None:
+    assert fetch.is_downgrade("https://a/x", ["https://a/x", "http://b/x"])
+    assert fetch.is_downgrade("HTTPS://a/x", ["https://a/x", "http://b/y", "https://c/z"])
+    assert not fetch.is_downgrade("https://a/x", ["https://a/x", "https://b/x"])
+    assert not fetch.is_downgrade("http://a/x", ["http://a/x", "http://b/x"])
+
+
+def test_what_an_import_that_was_killed_left_is_removed_by_the_next(old: Path, tmp_path: Path) -> None:
+    left = old.parent / f".{old.name}.abcdef"
+    left.mkdir()
+    (left / old.name).write_bytes(b"half a bundle")
+    importer.run([sample(tmp_path, "ALSA-2026-1234.json")], old, now=NOW)
+    assert not left.exists()
+    assert len(Bundle(old).feeds) == 4
+
+
 def test_lines_that_are_no_text_end() -> None:
     assert list(unpack.lines(io.BytesIO(b"\xef\xbb\xbfa\nb"))) == ["a\n", "b"]

@@ -312,6 +312,29 @@ def test_the_tracker_comes_before_osv_where_both_speak_of_a_package(tmp_path: Pa
     assert "curl" in after
 
 
+def test_the_age_that_counts_is_that_of_the_first_word(tmp_path: Path) -> None:
+    records = zipped(
+        tmp_path / "all.zip", osv("DEBIAN-CVE-2026-0011", "Debian:12", "x", {"fixed": "1-1"}), osv("D", "Debian:12", "z")
+    )
+    path = bundled(tmp_path, records, sample(tmp_path, "debian.json", days_old=20))
+    made = judged(path, package("bash", "5.2"))[REST]
+    assert (made["status"], observed(made)["bundle"]["source"]) == ("unknown", "Debian security tracker")
+
+
+def test_a_severity_that_the_tracker_does_not_say_is_osvs(tmp_path: Path) -> None:
+    tracked = {
+        "CVE-2026-0009": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "2-1", "urgency": "not yet assigned"}}}
+    }
+    (tmp_path / "t.json").write_text(json.dumps({"x": tracked}))
+    worst = [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]
+    record = osv("DEBIAN-CVE-2026-0009", "Debian:12", "x", {"fixed": "9-1"}, severity=worst)
+    path = bundled(tmp_path, str(tmp_path / "t.json"))
+    assert judged(path, package("x", "1-1"))["x"]["severity"] == "medium"
+    path = bundled(tmp_path, zipped(tmp_path / "all.zip", record, osv("D", "Debian:12", "z")))
+    one = judged(path, package("x", "1-1"))["x"]
+    assert (one["severity"], observed(one)["fixed"]) == ("high", "2-1")
+
+
 def test_rpm_packages_are_compared_with_their_epochs_and_told_by_source(tmp_path: Path) -> None:
     path = bundled(tmp_path, zipped(tmp_path / "all.zip", SAMPLES / "ALSA-2026-1234.json", osv("ALSA-1", "AlmaLinux:9", "zz")))
     old = [["nginx", "1:1.20.1-14.el9", "nginx", "1.20.1-14.el9"], ["nginx-core", "1:1.20.1-14.el9", "nginx", "1.20.1-14.el9"]]

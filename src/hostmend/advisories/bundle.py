@@ -328,7 +328,11 @@ def writing(path: Path) -> Iterator[Writer]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             path.parent.chmod(0o700)
-        with _locked(path), tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_locked(path))
+            for left in path.parent.glob(f".{path.name}.*/"):  # by an import that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent))
             copy = Path(folder) / path.name
             if path.exists():
                 Bundle(path).close()  # what is no bundle is not written into, and not lost

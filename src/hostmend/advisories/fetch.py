@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +111,8 @@ def _download(source: str, handle: BinaryIO) -> datetime:
             with session.get(source, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
                 if answer.status_code != 200:
                     raise AdvisoryError(f"{name}: the server answered {answer.status_code} {answer.reason}".rstrip())
+                if is_downgrade(source, (*(one.url for one in answer.history), answer.url)):
+                    raise AdvisoryError(f"{name}: the server leads from https to http, where anybody on the way may change it")
                 told = answer.headers.get("Content-Length", "")
                 if told.isdigit() and int(told) > MOST_BYTES:
                     raise AdvisoryError(f"{name}: is larger than {MOST_BYTES // 1024**2} MiB")
@@ -127,6 +129,11 @@ def _download(source: str, handle: BinaryIO) -> datetime:
         except (requests.RequestException, ValueError) as error:
             told = "the server did not answer in time" if _is_timeout(error) else f"cannot be fetched: {_cause(error)}"
             raise AdvisoryError(f"{name}: {told}") from error
+
+
+def is_downgrade(source: str, urls: Iterable[str]) -> bool:
+    """True where a source that was asked for by https came, by redirects, over anything else."""
+    return source.lower().startswith("https:") and any(not url.lower().startswith("https:") for url in urls)
 
 
 def _layers(error: BaseException) -> Iterator[BaseException]:

@@ -165,8 +165,9 @@ def _judge(
     result.kernel = told
     result.incomplete = bool(facts.get("gaps"))
     sources = _by_source(result, store, releases.family(keys[0]))
-    newest = max(covering, key=lambda feed: feed.dated)
-    about = {"source": newest.name, "dated": newest.dated, "age_days": age_days(newest.dated, now)}
+    # The tracker's word comes first, so its age counts where it is there.
+    first = max(covering, key=lambda feed: (feed.kind == "debian", feed.dated))
+    about = {"source": first.name, "dated": first.dated, "age_days": age_days(first.dated, now)}
     has_kev = any(feed.kind == "kev" for feed in store.feeds.values())
     made = [_of_package(one, one.fixable, one.source, has_kev, about) for one in sources if one.fixable]
     grave = [one for one in sources if one.unfixed and _is_grave(one, one.unfixed[0])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hostmend.advisories import bundle, releases, versions
@@ -145,9 +145,11 @@ def compare(found: Iterable[Installed], keys: Sequence[str], store: bundle.Bundl
             made.unreadable += 1
             continue
         made.compared += 1
-        matches = _of_package(one, *_first_word(rows.get(one.name, ()), store), family, made)
+        all_rows = rows.get(one.name, ())
+        said, is_tracker = _first_word(all_rows, store)
+        matches = _of_package(one, said, is_tracker, family, made)
         if matches:
-            made.matches[one] = matches
+            made.matches[one] = _with_severity(matches, all_rows) if len(said) < len(all_rows) else matches
     return made
 
 
@@ -158,6 +160,18 @@ def _first_word(rows: Sequence[bundle.Row], store: bundle.Bundle) -> tuple[Seque
     """
     trackers = [row for row in rows if store.feeds[row.feed].kind == "debian"]
     return trackers or rows, bool(trackers)
+
+
+def _with_severity(matches: list[Match], rows: Sequence[bundle.Row]) -> list[Match]:
+    """Return the matches, those that can be fixed and have no severity by the tracker with what another source says."""
+    lacking = {one.cve for one in matches if one.severity is None and one.fixed}
+    letters: dict[str, str] = {}
+    for row in rows if lacking else ():
+        for token in row.cves.split(" "):
+            cve, _equals, letter = token.partition("=")
+            if letter and cve in lacking:
+                letters[cve] = min(letter, letters.get(cve, letter), key="hml".index)
+    return [replace(one, severity=_SEVERITY.get(letters.get(one.cve, ""), one.severity)) for one in matches]
 
 
 def _of_package(one: Installed, rows: Sequence[bundle.Row], once: bool, family: str, result: Result) -> list[Match]:

@@ -28,6 +28,8 @@ COLUMNS = (
     "risk",
     "references",
     "evidence",
+    "known_exploited",
+    "epss",
 )
 
 
@@ -49,6 +51,7 @@ def render(report: Mapping[str, Any]) -> str:
                 "risk": finding["fix"]["risk"],
                 "references": "; ".join(finding["references"]),
                 "evidence": json.dumps(finding["evidence"]),
+                "known_exploited": "yes" if finding.get("known_exploited") else "",
             }
             writer.writerow(map(_cell, [*start, *(row.get(column, "") for column in COLUMNS[3:])]))
     return stream.getvalue()
