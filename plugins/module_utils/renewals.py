@@ -10,6 +10,7 @@ import configparser
 import os
 import re
 import stat
+import time
 
 CERTBOT = "/etc/letsencrypt"
 CERTBOT_LOG = "/var/log/letsencrypt/letsencrypt.log"
@@ -20,10 +21,12 @@ CRON = ("cron", "crond", "anacron", "fcron", "busybox-crond")
 ACME_HOMES = ("/root/.acme.sh", "/etc/acme.sh", "/opt/acme.sh", "/usr/local/etc/acme.sh")
 CERTMONGER = "/var/lib/certmonger/requests"
 MOST = 200
-FAILED = re.compile(r"Failed to renew certificate (\S+) with error: ([^\n]+)")
-# Until 1.x: Attempting to renew cert (NAME) from ... produced an unexpected error: ...
-FAILED_OLD = re.compile(r"Attempting to renew cert \((\S+)\) from \S+ produced an unexpected error: ([^\n]+)")
+# Since 1.x, and until then.
+FAILED = re.compile(r"^([\d-]{10} [\d:]{8})?[^\n]*?(?:Failed to renew certificate (\S+) with error|Attempting to renew cert "
+                    r"\((\S+)\) from \S+ produced an unexpected error): ([^\n]+)", re.M)
 DETAIL = re.compile(r"^\s*(?:Detail|detail)\s*:\s*(.+)$|\"detail\": \"([^\"]+)\"", re.M)
+NEAR = 65536
+TAIL = 2 * 1024 * 1024
 
 
 def parse_renewal(text):
@@ -42,16 +45,33 @@ def parse_renewal(text):
 
 
 def log_failures(text):
-    """Return {lineage: why} of the last run that a log of certbot tells of."""
+    """Return {lineage: (why, when)} of the last failure of each that a log of certbot tells of; 0: the time is not told."""
     made = {}
-    for pattern in (FAILED, FAILED_OLD):
-        for name, why in pattern.findall(text):
-            made[name] = why.strip()[:300]
-    details = [one or two for one, two in DETAIL.findall(text)]
-    for name in made:
-        if details and "ome challenges have failed" in made[name]:
-            made[name] = "%s %s" % (made[name], details[-1][:300])
+    for match in FAILED.finditer(text):
+        stamp, new, old, why = match.groups()
+        details = [one or two for one, two in DETAIL.findall(text[max(0, match.start() - NEAR):match.end() + NEAR // 8])]
+        if details and "ome challenges have failed" in why:
+            why = "%s %s" % (why, details[-1])
+        try:
+            when = time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S"))
+        except (TypeError, ValueError, OverflowError):
+            when = 0
+        made[new or old] = (why.strip()[:400], when)
     return made
+
+
+def tail(path):
+    """Return the end of a log, '' where it cannot be read."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(number, "rb") as handle:
+        about = os.fstat(number)
+        if not stat.S_ISREG(about.st_mode):
+            return ""
+        handle.seek(max(0, about.st_size - TAIL))
+        return handle.read(TAIL).decode("utf-8", "replace")
 
 
 def certbot(host):
@@ -64,11 +84,11 @@ def certbot(host):
         if host.exists(folder) and not os.access(host.path(folder), os.R_OK | os.X_OK):
             made["gaps"].append("%s cannot be read" % folder)
             return made
-    failures, logged = _failures(host) if names and host.live else ({}, 0)
+    failures = log_failures(tail(host.path(CERTBOT_LOG))) if names and host.live else {}
     hooks = sorted("%s/renewal-hooks/%s/%s" % (CERTBOT, kind, one) for kind in ("deploy", "post")
                    for one in host.list("%s/renewal-hooks/%s" % (CERTBOT, kind)) if _executable(host, kind, one))
     for name in names[:MOST]:
-        made["lineages"].append(_lineage(host, name[:-5], failures, logged, hooks))
+        made["lineages"].append(_lineage(host, name[:-5], failures, hooks))
     if names:
         made["runs"] = runs(host, CERTBOT_TIMERS, CERTBOT_CRON, "certbot")
     return made
@@ -82,15 +102,7 @@ def _executable(host, kind, name):
     return stat.S_ISREG(about.st_mode) and bool(about.st_mode & stat.S_IXUSR)
 
 
-def _failures(host):
-    text = host.read(CERTBOT_LOG)
-    try:
-        return log_failures(text or ""), os.stat(host.path(CERTBOT_LOG)).st_mtime
-    except OSError:
-        return {}, 0
-
-
-def _lineage(host, name, failures, logged, hooks):
+def _lineage(host, name, failures, hooks):
     made = {"name": name, "fault": "", "authenticator": "", "installer": "", "server": "", "hooks": list(hooks),
             "certificate": "%s/live/%s/fullchain.pem" % (CERTBOT, name), "real": "", "failure": "", "manual": False}
     text = host.read("%s/renewal/%s.conf" % (CERTBOT, name), 262144)
@@ -122,8 +134,9 @@ def _lineage(host, name, failures, logged, hooks):
         written = os.stat(host.path(made["certificate"])).st_mtime
     except OSError:
         written = 0
-    if name in failures and logged >= written:
-        made["failure"] = failures[name]
+    why, when = failures.get(name, ("", 0))
+    if when + 1 > written:
+        made["failure"] = why
     return made
 
 

@@ -201,10 +201,8 @@ def staged(path, kind):
 
 def reason_of(said, lineage):
     """Return why certbot failed, from what it said and logged."""
-    try:
-        with open(renewals.CERTBOT_LOG, encoding="utf-8", errors="replace") as handle:
-            logged = renewals.log_failures(handle.read(4 * 1024 * 1024)).get(lineage, "")
-    except OSError:
+    logged, when = renewals.log_failures(renewals.tail(renewals.CERTBOT_LOG)).get(lineage, ("", 0))
+    if time.time() - when > CERTBOT_SECONDS:
         logged = ""
     details = [" ".join(line.split()) for line in said.splitlines()
                if re.search(r"\bDetail:|\bType:|rror|ailed|refused|annot|could not", line) and "Saving debug log" not in line]

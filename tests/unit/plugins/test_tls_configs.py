@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils import renewals, tls_configs
 from hypothesis import given, settings
@@ -221,12 +223,16 @@ def test_why_the_last_renewal_failed() -> None:
     head = "2026-11-25 10:49:30,000:ERROR:certbot._internal.renewal:"
     new = head + "Failed to renew certificate www.example.org with error: Some challenges have failed.\n"
     new += "  Detail: 192.0.2.1: Fetching http://www.example.org/x: Connection refused\n"
-    assert renewals.log_failures(new) == {
-        "www.example.org": "Some challenges have failed. 192.0.2.1: Fetching http://www.example.org/x: Connection refused"
+    [(why, when)] = renewals.log_failures(new).values()
+    assert why == "Some challenges have failed. 192.0.2.1: Fetching http://www.example.org/x: Connection refused"
+    assert when == time.mktime((2026, 11, 25, 10, 49, 30, 0, 0, -1))
+    # The last word counts, and a log without times tells none.
+    assert renewals.log_failures(new + "Failed to renew certificate www.example.org with error: gone\n") == {
+        "www.example.org": ("gone", 0)
     }
     old = "WARNING:certbot._internal.renewal:Attempting to renew cert (a.example.org) from /etc/x.conf"
     old += " produced an unexpected error: no route. Skipping.\n"
-    assert renewals.log_failures(old) == {"a.example.org": "no route. Skipping."}
+    assert renewals.log_failures(old) == {"a.example.org": ("no route. Skipping.", 0)}
     assert renewals.log_failures("INFO: all well\n") == {}
 
 
