@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import snapshot
 from operators import Command, Fleet
-from target import ROOT, podman
+from target import LEGACY_CGROUPS, ROOT, podman
 
 SUITES = ("bullseye", "bookworm", "trixie")
 NAMES = tuple(f"agent-{suite}" for suite in SUITES)
@@ -392,10 +392,15 @@ def test_an_image_carries_it_and_each_copy_makes_its_own_key(
     copies = [f"{name}-copy{number}" for number in (1, 2)]
     try:
         for copy in copies:
-            podman("run", "-d", "--name", copy, "--systemd=always", "--cap-add", "NET_ADMIN", made, "/sbin/init")
-            podman("exec", copy, "sh", "-c", "systemctl is-system-running --wait; systemctl start hostmend-agent.service")
+            podman("run", "-d", "--name", copy, "--hostname", copy, "--systemd=always", "--cap-add", "NET_ADMIN",
+                   "-e", LEGACY_CGROUPS, made, "/sbin/init")
+            inside(copy, f"""
+                for _ in $(seq 200); do systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded' && break; sleep 0.3; done
+                systemctl start {UNIT}
+            """)
             assert inside(copy, "systemctl is-active hostmend-agent.timer").strip() == "active"
             report = json.loads(inside(copy, f"cat {REPORT}"))
+            assert report["host"] == report["hostname"] == copy
             assert report["signature"]["algorithm"] == "hmac-sha256"
             keys.add(report["signature"]["key"])
             assert {one["status"] for one in report["classes"].values()} == {"ok"}
