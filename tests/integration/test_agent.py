@@ -395,7 +395,9 @@ def test_an_image_carries_it_and_each_copy_makes_its_own_key(
             podman("run", "-d", "--name", copy, "--hostname", copy, "--systemd=always", "--cap-add", "NET_ADMIN",
                    "-e", LEGACY_CGROUPS, made, "/sbin/init")
             inside(copy, f"""
-                for _ in $(seq 200); do systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded' && break; sleep 0.3; done
+                for _ in $(seq 200); do
+                    systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded' && break; sleep 0.3
+                done
                 systemctl start {UNIT}
             """)
             assert inside(copy, "systemctl is-active hostmend-agent.timer").strip() == "active"
