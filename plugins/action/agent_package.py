@@ -44,10 +44,9 @@ class ActionModule(security_facts.ActionModule):
                 data = path.read_bytes()
         except controller.part("errors").HostmendError as error:
             raise AnsibleActionFail(str(error)) from error
-        settings = json.dumps({"host": host, "policy": policy}, indent=1, sort_keys=True) + "\n"
-        made = {"path": str(path), "sha256": build.digest(data), "size": len(data), "settings": settings}
+        made = {"path": str(path), "sha256": build.digest(data), "size": len(data)}
         if dest:
-            result.update(made, changed=False)
+            result.update(made, changed=False, settings=self._settings(host, policy))
             return result
         arguments = {}
         if self._task.args.get("running") is not None:
@@ -55,5 +54,11 @@ class ActionModule(security_facts.ActionModule):
         elif self._given("image", catalog, task_vars):
             arguments["running"] = False
         result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
-        result.update(made)
+        # The copies of an image have names of their own.
+        running = (result.get("host") or {}).get("running", True)
+        result.update(made, settings=self._settings(host if running else "", policy))
         return result
+
+    @staticmethod
+    def _settings(host, policy):
+        return json.dumps({"host": host, "policy": policy}, indent=1, sort_keys=True) + "\n"

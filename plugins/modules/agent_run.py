@@ -68,7 +68,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
 
-SERVICE, TIMER = "hostmend-agent.service", "hostmend-agent.timer"
+SERVICE = "hostmend-agent.service"
+TIMER = "hostmend-agent.timer"
 
 
 def run(module, argv, allowed=(0,), why=None):

@@ -64,10 +64,12 @@ class Host:
     machine that builds it. Commands run only where ``root`` is ``/``, as that is where they would look.
 
     :param running: None means that it is found out.
+    :param patience: how many times as long as its caller thinks a command may take; more than 1 where nobody waits.
     """
 
-    def __init__(self, root="/", clock=time.monotonic, running=None):
+    def __init__(self, root="/", clock=time.monotonic, running=None, patience=1):
         self.root = root
+        self.patience = patience
         self._running = running
         self.clock = clock
         self._kept = {}
@@ -140,7 +142,7 @@ class Host:
         """Run a command that only reads; never through a shell. Failure is in the result, not raised."""
         if not self.executes:
             return CommandResult(tuple(argv), None, "", "", "not run: this root filesystem is not running")
-        return command.run(argv, seconds, stdin, env, limit)
+        return command.run(argv, seconds * self.patience, stdin, env, limit)
 
     # Readings, each made once.
 

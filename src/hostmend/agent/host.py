@@ -32,6 +32,9 @@ SETTINGS_LIMIT = 1024 * 1024
 UTILS = "ansible_collections.hostmend.hardening.plugins.module_utils."
 NAME = "hostmend-agent"
 NO_TEXT = Text("", "")
+#: Nobody waits for the agent, and on a busy host its low priority lets it wait: it has more time than a live audit.
+PATIENCE = 10
+LIMITS = {"timeout": 300, "class_timeout": 120}
 
 
 class AgentError(Exception):
@@ -206,7 +209,7 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
     :param own: whether it goes to the agent's own directory; only then a key is made where there is none.
     """
     engine, detectors = _utils("engine"), _utils("detectors").DETECTORS
-    host = _utils("host").Host()
+    host = _utils("host").Host(patience=PATIENCE)
     common = settings.policy.get("common") or {}
     started = time.time()
     try:
@@ -215,7 +218,7 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
         chosen = engine.select(wanted, list(detectors))
     except engine.PolicyError as error:
         raise AgentError(f"{error} (policy: {settings.source})") from error
-    limits = {name: common.get(name) or engine.COMMON[name] for name in ("timeout", "class_timeout")}
+    limits = {name: max(common.get(name) or 0, least) for name, least in LIMITS.items()}
     _facts, found, fared = engine.run(
         host, {name: detectors[name] for name in chosen}, policies, limits["timeout"], limits["class_timeout"]
     )
