@@ -165,7 +165,8 @@ def test_a_run_that_finds_what_it_must_not_or_cannot_be_made_is_a_failed_unit(cl
 
 
 def test_the_role_installs_and_removes_the_same(clean: Controller) -> None:
-    entry = {"name": "weekly", "on_calendar": "Sun 03:00", "inventory": ["localhost,"], "options": ["-c", "local"], "remediate": "safe"}
+    entry: dict[str, Any] = {"name": "weekly", "on_calendar": "Sun 03:00", "inventory": ["localhost,"], "remediate": "safe"}
+    entry["options"] = ["-c", "local"]
 
     def play(*options: str, **more: Any) -> str:
         variables = {"schedule_command": f"{BIN}/hostmend", "hostmend_schedules": [{**entry, **more}]}

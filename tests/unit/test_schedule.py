@@ -316,6 +316,12 @@ def test_options_that_open_a_vault() -> None:
     assert model.vaults(()) == []
 
 
+def test_variables_for_all_schedules(places: model.Places) -> None:
+    assert model.variables(places) == {}
+    places.environment.write_text("# of the site\nHOSTMEND_STORE=postgresql://x\nHOOK='json://h/a=b'\nnot one\nbad-name=1\n")
+    assert model.variables(places) == {"HOSTMEND_STORE": "postgresql://x", "HOOK": "json://h/a=b"}
+
+
 # One run
 
 

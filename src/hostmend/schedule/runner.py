@@ -28,7 +28,7 @@ from hostmend.outcome import CANNOT, OK, OPEN, STOPPED, one_line
 from hostmend.retention import Keep
 from hostmend.schedule import account
 from hostmend.schedule.files import GRACE
-from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, vaults
+from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, variables, vaults
 
 #: Runs that the status file tells of, and lines of what the last one said.
 KEPT_RUNS, SAID = 500, 12
@@ -216,9 +216,9 @@ class Child:
 def run(name: str, places: Places, by_hand: bool = False) -> int:
     """Run a schedule once, and return the exit status that monitoring sees."""
     schedule = read(places.config(name))
+    _load(places)
     become(schedule)
     os.umask(0o077)
-    _load(places.environment, schedule)
     if schedule.backend == CRON and schedule.jitter and not by_hand:
         time.sleep(random.uniform(0, schedule.jitter))
     began = now()
@@ -234,8 +234,8 @@ def run(name: str, places: Places, by_hand: bool = False) -> int:
 def flush(name: str, places: Places) -> int:
     """Send what the schedule's notifications held back and is due; a channel that fails is told, and is no failure."""
     schedule = read(places.config(name))
+    _load(places)
     become(schedule)
-    _load(places.environment, schedule)
     if schedule.notify:
         from hostmend.notify import dispatch, settings
 
@@ -244,15 +244,13 @@ def flush(name: str, places: Places) -> int:
     return OK
 
 
-def _load(path: Path, schedule: Schedule) -> None:
-    """Take the variables of the environment file, which systemd has taken already."""
-    if schedule.backend != CRON:
-        return
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        for line in path.read_text("utf-8").splitlines():
-            key, divided, value = line.strip().partition("=")
-            if divided and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-                os.environ[key] = value.strip().strip("\"'")
+def _load(places: Places) -> None:
+    """Take the variables of the environment file; systemd has taken them already, as root."""
+    try:
+        os.environ.update(variables(places))
+    except OSError as error:
+        if "INVOCATION_ID" not in os.environ:
+            say(f"{places.environment} cannot be read: {error.strerror}")
 
 
 def _run(schedule: Schedule, places: Places) -> int:
