@@ -316,6 +316,12 @@ def test_options_that_open_a_vault() -> None:
     assert model.vaults(()) == []
 
 
+def test_variables_for_all_schedules(places: model.Places) -> None:
+    assert model.variables(places) == {}
+    places.environment.write_text("# of the site\nHOSTMEND_STORE=postgresql://x\nHOOK='json://h/a=b'\nnot one\nbad-name=1\n")
+    assert model.variables(places) == {"HOSTMEND_STORE": "postgresql://x", "HOOK": "json://h/a=b"}
+
+
 # One run
 
 
@@ -326,6 +332,10 @@ folder = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
 print("audited", file=sys.stderr)
 if mode == "slow":
     time.sleep(30)
+if mode == "leaves":
+    import subprocess
+    left = subprocess.Popen(["sleep", "300"], start_new_session=True, stderr=subprocess.DEVNULL)
+    (folder / "left").write_text(str(left.pid))
 if mode == "fails":
     print("hostmend: no such inventory: x", file=sys.stderr)
     sys.exit(1)
@@ -362,6 +372,13 @@ def test_a_run_leaves_its_report_and_its_result(one: model.Schedule, places: mod
     folder = Path(made["runs"][0]["directory"])
     assert (Path(one.report_to) / "latest").resolve() == folder and (folder / "report.json").is_file()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and stat.S_IMODE(places.status("nightly").stat().st_mode) == 0o644
+
+
+def test_a_run_leaves_no_process_behind(one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODE", "leaves")
+    assert runner.run("nightly", places) == 0
+    left = (Path(one.report_to) / "latest" / "left").read_text()
+    assert not Path(f"/proc/{left}").exists()
 
 
 def test_old_reports_and_runs_go(one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ def rollback(
 
     if hosts:
         given["limit"] = ",".join(filter(None, (given["limit"], *hosts)))
+    given["no_notify"] = True  # nobody is told of it, so no file of notifications may stand in its way
     common = options.gather(given)
     roles = [name for name in options.checks_or_classes(only, "--only") if "." not in name]
     if len(roles) < len(only):

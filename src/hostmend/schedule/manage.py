@@ -17,7 +17,7 @@ from typing import Any
 from hostmend.errors import HostmendError
 from hostmend.outcome import one_line
 from hostmend.schedule import account, calendar, files
-from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, vaults
+from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, variables, vaults
 from hostmend.schedule.runner import FOLDER
 
 Command = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
@@ -227,7 +227,8 @@ class Installer:
         if os.geteuid() == 0 and found.pw_uid != 0:
             groups = os.getgrouplist(schedule.user, found.pw_gid)
             more = {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": groups}
-        env = {**environment(schedule, found.pw_dir), "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True", "ANSIBLE_NOCOLOR": "1"}
+        env = {**environment(schedule, found.pw_dir), **variables(self.places), "ANSIBLE_NOCOLOR": "1"}
+        env["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "True"
         try:
             return subprocess.run(
                 list(argv), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120,

@@ -176,6 +176,16 @@ def status_of(places: Places, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def variables(places: Places) -> dict[str, str]:
+    """Return the variables of the environment file; none where it is not there. PermissionError where it may not be read."""
+    try:
+        lines = places.environment.read_text("utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    pairs = (line.strip().partition("=") for line in lines)
+    return {key: value.strip().strip("\"'") for key, _divided, value in pairs if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key)}
+
+
 def environment(schedule: Schedule, home: str) -> dict[str, str]:
     """Return the environment of a run as its user: nothing of whoever installs it."""
     path = f"{Path(schedule.python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

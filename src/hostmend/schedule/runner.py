@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import datetime
 import fcntl
 import json
@@ -27,11 +28,12 @@ from hostmend.outcome import CANNOT, OK, OPEN, STOPPED, one_line
 from hostmend.retention import Keep
 from hostmend.schedule import account
 from hostmend.schedule.files import GRACE
-from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, vaults
+from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, variables, vaults
 
 #: Runs that the status file tells of, and lines of what the last one said.
 KEPT_RUNS, SAID = 500, 12
 POLL_SECONDS = 2.0
+PR_SET_CHILD_SUBREAPER = 36
 STAMP = "%Y%m%dT%H%M%SZ"
 FOLDER = re.compile(r"\d{8}T\d{6}Z")
 
@@ -124,6 +126,39 @@ def _release(handles: list[int]) -> None:
         os.close(handle)
 
 
+def adopt() -> None:
+    """Have what the run leaves behind, such as SSH's shared connections, become children of this process."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_orphans(seconds: float = 5.0) -> None:
+    """End what the run has left behind: the unit is done when its run is, and its user can be removed."""
+    deadline = time.monotonic() + seconds
+    number = signal.SIGTERM
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        left = _children()
+        if not left or time.monotonic() > deadline + seconds:
+            return
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
+        time.sleep(0.1)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+
+
+def _children() -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError, ValueError):
+        for task in Path("/proc/self/task").iterdir():
+            found += [int(one) for one in (task / "children").read_text("ascii").split()]
+    return found
+
+
 @dataclass
 class Child:
     """The run itself, in a process of its own."""
@@ -135,6 +170,7 @@ class Child:
 
     def run(self) -> int:
         """Return the exit status; the run is stopped when its time is up, or when somebody stops this process."""
+        adopt()
         child = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True, errors="replace"
         )
@@ -152,6 +188,7 @@ class Child:
         finally:
             for one, handler in kept.items():
                 signal.signal(one, handler)
+            end_orphans()
             reader.join(5)
 
     def _wait(self, child: subprocess.Popen[str]) -> int:
@@ -179,9 +216,9 @@ class Child:
 def run(name: str, places: Places, by_hand: bool = False) -> int:
     """Run a schedule once, and return the exit status that monitoring sees."""
     schedule = read(places.config(name))
+    _load(places)
     become(schedule)
     os.umask(0o077)
-    _load(places.environment, schedule)
     if schedule.backend == CRON and schedule.jitter and not by_hand:
         time.sleep(random.uniform(0, schedule.jitter))
     began = now()
@@ -197,8 +234,8 @@ def run(name: str, places: Places, by_hand: bool = False) -> int:
 def flush(name: str, places: Places) -> int:
     """Send what the schedule's notifications held back and is due; a channel that fails is told, and is no failure."""
     schedule = read(places.config(name))
+    _load(places)
     become(schedule)
-    _load(places.environment, schedule)
     if schedule.notify:
         from hostmend.notify import dispatch, settings
 
@@ -207,15 +244,13 @@ def flush(name: str, places: Places) -> int:
     return OK
 
 
-def _load(path: Path, schedule: Schedule) -> None:
-    """Take the variables of the environment file, which systemd has taken already."""
-    if schedule.backend != CRON:
-        return
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        for line in path.read_text("utf-8").splitlines():
-            key, divided, value = line.strip().partition("=")
-            if divided and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-                os.environ[key] = value.strip().strip("\"'")
+def _load(places: Places) -> None:
+    """Take the variables of the environment file; systemd has taken them already, as root."""
+    try:
+        os.environ.update(variables(places))
+    except OSError as error:
+        if "INVOCATION_ID" not in os.environ:
+            say(f"{places.environment} cannot be read: {error.strerror}")
 
 
 def _run(schedule: Schedule, places: Places) -> int:
