@@ -223,7 +223,12 @@ def test_nothing_is_open_at_first_boot_that_the_image_report_had_not(
     inventory = place.folder / "live.json"
     inventory.write_text(json.dumps({"all": {"hosts": {booted: host}}}))
     environ = {"CONTAINERS_CONF": str(target.ROOT / ".cache" / "test-containers.conf")}
-    live = place.hostmend("audit", "-i", str(inventory), "--fail-on", "never", "--format", "json", **environ).json()
+    for _attempt in range(5):
+        live = place.hostmend("audit", "-i", str(inventory), "--fail-on", "never", "--format", "json", **environ).json()
+        # On a busy machine systemd may take longer to answer than an audit waits, and then nothing can be compared.
+        if "unknown" not in findings(live).values():
+            break
+    assert "unknown" not in findings(live).values(), live
     image = place.verify(built[0]).json()
     assert len(findings(live)) > 12
     assert open_ones(live) <= open_ones(image)

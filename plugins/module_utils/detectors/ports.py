@@ -158,6 +158,11 @@ def _part(facts):
     return "effective" if facts["live"] else "persistent"
 
 
+def _by_hand(facts):
+    """Tell whether a firewall is in charge that takes rules only while it runs, which in an image it does not."""
+    return not facts["live"] and facts["firewall"]["manager"] in ("ufw", "firewalld")
+
+
 def _named(gaps):
     """Return (resource, gap) of each gap; one of a service is about that service."""
     made = []
@@ -206,6 +211,7 @@ def _exposure(one, known, facts, policy):
         risk = "manual"
     elif one["peers"]:
         risk = "disruptive"
+    risk = "manual" if _by_hand(facts) else risk
     return found("ports.exposed", name_of(one), severity=severity, risk=risk,
                  reason="%s can be reached from other hosts" % what,
                  affects=affected(one), **evidence)
@@ -219,7 +225,7 @@ def _undeclared(facts, policy, reached):
     for one in reached:
         if not any(low <= one["port"] <= high and proto == one["proto"] for low, high, proto in declared):
             made.append(found("ports.undeclared", name_of(one), reason="nobody declared this port",
-                              risk="disruptive" if one["peers"] else None,
+                              risk="manual" if _by_hand(facts) else "disruptive" if one["peers"] else None,
                               affects=affected(one), **evidence_of(one, facts)))
     if not facts["live"]:
         made += [unknown("ports.undeclared", resource, gap) for resource, gap in _named(facts["gaps"])]
@@ -237,4 +243,5 @@ def _firewall_off(facts, reached):
         return [not_applicable("ports.firewall_off", "nothing can be reached from another host", "firewall", **evidence)]
     if firewall["active"] is None:
         return [unknown("ports.firewall_off", "firewall", "; ".join(firewall["gaps"]) or "it cannot be read", **evidence)]
-    return [found("ports.firewall_off", "firewall", reason="no rule of this host drops anything", **evidence)]
+    return [found("ports.firewall_off", "firewall", reason="no rule of this host drops anything",
+                  risk="manual" if _by_hand(facts) else None, **evidence)]

@@ -84,11 +84,13 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
 
 @contextlib.contextmanager
 def workplace(beside: Path | None) -> Iterator[Path]:
-    """Have a directory to work in while this lasts, on the filesystem where the image goes."""
+    """Have a directory to work in while this lasts, on the filesystem where the image goes.
+
+    Others stay out: what is unpacked there may have programs that run as root for whoever calls them.
+    """
     parent = beside if beside is not None else Path(os.environ.get("TMPDIR", "/var/tmp"))
     work = Path(tempfile.mkdtemp(prefix=".hostmend-image-", dir=parent))
     try:
-        work.chmod(0o755)
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -235,6 +235,8 @@ def test_rules_of_ufw(image):
     assert found["ports.exposed 22/tcp (sshd)"][0] == "open"
     assert found["ports.exposed 111/tcp (rpcbind)"][0] == "passed"
     assert found["ports.firewall_off firewall"][0] == "passed"
+    given = {**ports.POLICY, "common": COMMON}
+    assert {one["risk"] for one in ports.check(ports.collect(image.host, given), given) if one["status"] == "open"} == {"manual"}
     image.put("etc/default/ufw", 'IPV6=no\nDEFAULT_INPUT_POLICY="DROP"\n')
     assert image.judge(ports)["ports.exposed 111/tcp (rpcbind)"][0] == "open"
 
