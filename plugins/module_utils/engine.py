@@ -20,8 +20,8 @@ COMMON = {
     "management_networks": [],
     "private_networks": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"],
     "controller_addresses": [],
-    "timeout": 30,
-    "class_timeout": 10,
+    "timeout": 45,
+    "class_timeout": 20,
     "max_risk": "disruptive",
     "fail_on": "low",
 }

@@ -32,11 +32,11 @@ options:
   timeout:
     description: Seconds that all classes may take. What is not done by then is C(unknown).
     type: float
-    default: 30
+    default: 45
   class_timeout:
     description: Seconds that one class may take.
     type: float
-    default: 10
+    default: 20
   root:
     description: Root filesystem to look at. Other than V(/), nothing of it is running and nothing is executed.
     type: path
@@ -203,8 +203,8 @@ def main():
         argument_spec={
             "gather_subset": {"type": "list", "elements": "str", "default": ["all"]},
             "policy": {"type": "dict", "default": {}},
-            "timeout": {"type": "float", "default": 30},
-            "class_timeout": {"type": "float", "default": 10},
+            "timeout": {"type": "float", "default": 45},
+            "class_timeout": {"type": "float", "default": 20},
             "root": {"type": "path", "default": "/"},
             "running": {"type": "bool"},
         },

@@ -25,7 +25,7 @@ NO_INDEX = "there is no package index here: it was never fetched, or was removed
 
 def seconds_of(policy):
     """Return how long one command of the package manager may take: most of what the class has."""
-    return max(2.0, float(policy.get("common", {}).get("class_timeout", 10)) - 2.0)
+    return max(2.0, float(policy.get("common", {}).get("class_timeout", 20)) - 2.0)
 
 
 def read(host, policy):

@@ -39,7 +39,7 @@ def test_the_module_runs(version: str, tmp_path: Path) -> None:
         (tmp_path / "ansible" / name).symlink_to(Path(spec.origin).parent / name)
     done = subprocess.run(
         [python, "-B", str(MODULE)],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {}}),
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {"timeout": 300, "class_timeout": 120}}),
         capture_output=True,
         text=True,
         check=False,
