@@ -207,6 +207,8 @@ class Writer:
         self._connection.execute("SAVEPOINT attempt")
         try:
             yield
+        except sqlite3.OperationalError:  # a full disk: SQLite has given the whole copy up
+            raise
         except BaseException:
             self._connection.execute("ROLLBACK TO attempt")
             self._connection.execute("RELEASE attempt")
