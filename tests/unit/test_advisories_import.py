@@ -10,6 +10,8 @@ import io
 import json
 import lzma
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -237,6 +239,7 @@ def changed(name: str, before: str, after: str) -> bytes:
         (b"PK\x03\x04 nonsense", "is damaged or not whole"),
         (b"\x28\xb5\x2f\xfd nonsense", "zstd|damaged"),
         (changed("debian.json", '"status"', '"state"'), "no entry that could be read"),
+        (changed("debian.json", '"zlib"', '"openssl"'), "names one package twice"),
         (changed("DEBIAN-CVE-2026-8000.json", "ECOSYSTEM", "SEMVER"), "names no CVE of Debian"),
     ],
 )  # fmt: skip
@@ -248,6 +251,36 @@ def test_bad_input_is_one_line_and_nothing_is_lost(old: Path, tmp_path: Path, co
     told = failure(old, source)
     assert told.startswith(f"{source}: ")
     assert re.search(said, told), told
+
+
+def test_text_that_no_database_takes_is_kept_as_it_can_be(tmp_path: Path) -> None:
+    for name, before in (("debian.json", "Local root."), ("kev.json", "Sudo Privilege Escalation Vulnerability")):
+        (tmp_path / name).write_bytes(changed(name, before, "x\\ud800\\u0000y"))
+    bundled(tmp_path, str(tmp_path / "kev.json"))
+    record = json.loads((SAMPLES / "DEBIAN-CVE-2026-8000.json").read_text()) | {"details": "x\ud800y"}
+    (tmp_path / "osv.json").write_text(json.dumps(record))
+    path = bundled(tmp_path, str(tmp_path / "osv.json"))
+    assert Bundle(path).about("CVE-2026-8000")[1] == ["x?y"]
+    (outcome,) = importer.run([str(tmp_path / "debian.json")], path, now=NOW)
+    assert "\n" not in outcome.failure
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(old: Path, tmp_path: Path) -> None:
+    before = old.read_bytes()
+    issue = {"description": "x" * 200, "releases": {"bookworm": {"status": "open", "urgency": "low"}}}
+    issues = {f"CVE-2026-{number}": issue for number in range(1000, 21000)}
+    (tmp_path / "large.json").write_text(json.dumps({"linux": issues}))
+    limited = (
+        f"room = {len(before) + 8192}; import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)); "
+        "from hostmend.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["advisories", "import", "--force", "--bundle", str(old), str(tmp_path / "large.json")]
+    done = subprocess.run([sys.executable, "-c", limited, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"hostmend: the advisory bundle {old} cannot be written: " in done.stderr
+    assert "savepoint" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert old.read_bytes() == before
 
 
 def test_a_bomb_is_not_unpacked(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

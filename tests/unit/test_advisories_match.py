@@ -86,6 +86,19 @@ def test_known_exploitation_makes_it_high_and_is_told(debian: Path) -> None:
     assert observed(one)["kev"] == ["CVE-2026-7000"]
 
 
+def test_an_entry_without_a_day_is_exploited_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "kev.csv").write_text("cveID,vendorProject\nCVE-2026-1000,x\n")
+    path = bundled(tmp_path, sample(tmp_path, "debian.json"), str(tmp_path / "kev.csv"))
+    assert judged(path, package("libssl3", "3.0.15-1", "openssl"))["openssl"]["known_exploited"]
+
+
+def test_what_the_host_says_itself_hides_nothing(debian: Path) -> None:
+    mine = {**ASKED, "resource": "openssl", "status": "passed"}
+    facts = {"packages": [package("libssl3", "3.0.15-1", "openssl")], "distribution": BOOKWORM}
+    made = findings.join([mine, dict(ASKED)], facts, {}, debian, now=NOW)
+    assert [one["status"] for one in made if one["resource"] == "openssl"] == ["open"]
+
+
 def test_what_has_no_fix_is_told_apart(debian: Path) -> None:
     made = judged(
         debian,

@@ -89,7 +89,7 @@ class Row:
 class Exploitation:
     """What is known of a CVE's exploitation."""
 
-    kev: str | None = None  # the day it came to be in CISA's list
+    kev: str | None = None  # the day it came to be in CISA's list, empty where that is not told
     due: str | None = None
     ransomware: bool = False
     name: str | None = None
@@ -147,7 +147,7 @@ class Bundle:
             for cve, added, due, ransomware, name in self._ask(
                 f"SELECT cve, added, due, ransomware, name FROM kev WHERE cve IN ({_marks(some)})", some
             ):
-                made[cve] = Exploitation(added, due, bool(ransomware), name)
+                made[cve] = Exploitation(added or "", due, bool(ransomware), name)
             for cve, score, percentile in self._ask(
                 f"SELECT cve, score, percentile FROM epss WHERE cve IN ({_marks(some)})", some
             ):
@@ -207,6 +207,8 @@ class Writer:
         self._connection.execute("SAVEPOINT attempt")
         try:
             yield
+        except sqlite3.OperationalError:  # a full disk: SQLite has given the whole copy up
+            raise
         except BaseException:
             self._connection.execute("ROLLBACK TO attempt")
             self._connection.execute("RELEASE attempt")

@@ -49,9 +49,9 @@ def _add(made: Source, cve: str, issue: Any) -> None:
     if not isinstance(told, dict):
         made.skipped += 1
         return
-    text = issue.get("description")
-    if isinstance(text, str) and text:
-        made.texts.append((cve, text[:TEXT]))
+    text = unpack.text(issue.get("description"), TEXT)
+    if text:
+        made.texts.append((cve, text))
     understood = 0
     for release, one in told.items():
         judged = judge(one) if isinstance(one, dict) and _RELEASE.match(release) else None

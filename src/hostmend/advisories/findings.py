@@ -56,8 +56,7 @@ def join(
     packages = facts.get("packages") if isinstance(facts, Mapping) else None
     if not isinstance(packages, (list, tuple)) or not packages:
         return list(findings)
-    asked = [one for one in findings if one.get("check") == CHECK and one.get("resource") in ("", REST)]
-    if not asked:
+    if not any(one.get("check") == CHECK for one in findings):
         return list(findings)
     system = system if isinstance(system, Mapping) else {}
     try:
@@ -67,9 +66,8 @@ def join(
     except ImportError as error:  # a collection without the package hostmend and what that brings along
         reason = f"the Python package {error.name} is missing on the controller: versions cannot be compared"
         made, judged = [_finding("unknown", REST, reason=reason)], {}
-    others = [_with_cves(one, judged) for one in findings if not any(one is gone for gone in asked)]
-    said = {one["resource"] for one in others if one.get("check") == CHECK}
-    return others + [one for one in made if one["resource"] not in said]
+    # Whatever the host itself says of this check is not kept.
+    return [_with_cves(one, judged) for one in findings if one.get("check") != CHECK] + made
 
 
 def preload() -> None:
@@ -129,7 +127,7 @@ def is_fixable(one: match.Match) -> bool:
 
 def severity(one: match.Match, known: bundle.Exploitation) -> str:
     """Return how grave a CVE is on a host: by the distribution's word, and high where it is known to be exploited."""
-    if known.kev:
+    if known.kev is not None:
         return "high"
     if is_fixable(one) or one.state in (bundle.END_OF_LIFE, bundle.PRO):
         made = one.severity or "medium"
@@ -213,7 +211,7 @@ def _of_package(
     package: Package, matches: Sequence[match.Match], resource: str, has_kev: bool, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     named = [one.cve for one in matches[:MOST_NAMED]]
-    kev = [one.cve for one in matches if package.exploitation(one).kev]
+    kev = [one.cve for one in matches if package.exploitation(one).kev is not None]
     scores = [score for one in matches if (score := package.exploitation(one).epss) is not None]
     fixed = _newest(package, matches)
     evidence: dict[str, Any] = {
@@ -313,7 +311,7 @@ def _with_cves(finding: dict[str, Any], judged: Judged) -> dict[str, Any]:
     if not matches:
         return finding
     given = [str(one) for one in finding.get("references") or ()]
-    kev = [one.cve for one in matches if package.exploitation(one).kev]
+    kev = [one.cve for one in matches if package.exploitation(one).kev is not None]
     scores = [score for one in matches if (score := package.exploitation(one).epss) is not None]
     named = [one.cve for one in matches[:MOST_NAMED]]
     evidence = finding.get("evidence") or {}

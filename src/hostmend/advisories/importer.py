@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,8 @@ def _told(read: Callable[[], list[str]]) -> list[str]:
 
     try:
         return read()
+    except sqlite3.IntegrityError as error:
+        raise AdvisoryError("contradicts itself: it names one package twice") from error
     except RecursionError as error:
         raise AdvisoryError("is nested too deeply") from error
     except unpack.DAMAGED as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostmend.advisories import bundle, releases
+from hostmend.advisories import bundle, releases, unpack
 
 _CVE = re.compile(r"(?:\A|[A-Z]-)(CVE-\d{4}-\d{4,19})\Z")
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,200}\Z")
@@ -52,10 +52,9 @@ def is_record(value: Any) -> bool:
 def read(value: Mapping[str, Any]) -> Record:
     """Return what a record says of the distributions that are compared."""
     date = _DATE.match(value["modified"])
-    made = Record(value["id"][:80], f"{date.group()}Z" if date else "", cves=_cves(value))
+    made = Record(unpack.text(value["id"], 80), f"{date.group()}Z" if date else "", cves=_cves(value))
     made.withdrawn = bool(value.get("withdrawn"))
-    text = value.get("summary") or value.get("details")
-    made.text = " ".join(text.split())[:TEXT] if isinstance(text, str) else ""
+    made.text = unpack.text(value.get("summary") or value.get("details"), TEXT)
     affected = list(_affected(value))
     made.bases = tuple(dict.fromkeys(release.split(":", 1)[0] for _one, _name, release, _pro in affected))
     if made.withdrawn or not made.cves:

@@ -152,6 +152,13 @@ def entries(stream: IO[bytes], deepest: int = 16) -> Iterator[tuple[str, Any]]:
             yield name, builder.value
 
 
+def text(value: Any, limit: int) -> str:
+    """Return text in one line that can be kept, whatever was given."""
+    if not isinstance(value, str):
+        return ""
+    return " ".join(value[: 4 * limit].split())[:limit].encode("utf-8", "replace").decode("utf-8")
+
+
 def lines(stream: IO[bytes], longest: int = 1024 * 1024) -> Iterator[str]:
     """Yield the lines of a text; one that is longer than any of an advisory file is an error."""
     while line := stream.readline(longest):

@@ -153,11 +153,11 @@ def show(cve: str, given: Path | None, format_: str) -> int:
         for row in rows
     ]
     if format_ == "json":
-        exploited = {"added": known.kev, "due": known.due, "ransomware": known.ransomware, "name": known.name}
+        exploited = {"added": known.kev or None, "due": known.due, "ransomware": known.ransomware, "name": known.name}
         made = {
             "cve": name,
             "description": texts[0] if texts else "",
-            "kev": exploited if known.kev is not None or known.name else None,
+            "kev": exploited if known.kev is not None else None,
             "epss": known.epss,
             "percentile": known.percentile,
             "packages": fixes,
@@ -176,7 +176,7 @@ def _show(name: str, texts: Sequence[str], known: Any, fixes: Sequence[dict[str,
 
     console = wide_console()
     head = Text(name, style="bold")
-    if known.kev is not None or known.name:
+    if known.kev is not None:
         head.append("  known to be exploited" + (f" since {known.kev}" if known.kev else ""), style="bold red")
         head.append(", by ransomware too" if known.ransomware else "", style="bold red")
     console.print(head)
