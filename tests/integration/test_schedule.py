@@ -193,7 +193,7 @@ BAD = (
     (["daily", "-i", "/etc/site/secret"], "the inventory cannot be read as the user hostmend"),
     (["daily", "--user", "nobody-at-all"], "there is no user nobody-at-all"),
     (["daily", "--notify", "/etc/site/broken.yml"], "broken.yml, line 3: channel a: no such setting"),
-    (["daily", "--notify", "/etc/site/private.yml"], "private.yml cannot be read: Permission denied"),
+    (["daily", "--notify", "/etc/site/private.yml"], "as the user hostmend"),
     (["daily", "--report-to", "/etc/passwd"], "/etc/passwd is no directory"),
     (["daily", "--report-to", "/root"], "the user hostmend cannot write to /root"),
     (["daily", "--name", "taken"], "hostmend-taken.service is there already and belongs to no schedule"),

@@ -233,6 +233,15 @@ def test_notifications_that_cannot_be_read_stop_it_before_anything_runs(
     assert "notify.yml, line 2: channel ops: no such setting: ulr (did you mean url?)" in capsys.readouterr().err
 
 
+def test_no_notifications_stand_in_the_way_of_a_rollback(
+    ansible: Ansible, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.yml").write_text("channels: [\n")
+    monkeypatch.setenv("HOSTMEND_NOTIFY", "broken.yml")
+    main(["rollback", "latest", "--yes"])
+    assert [one.playbook for one in ansible.requests] == ["rollback.yml"]
+
+
 def test_the_notify_commands(
     ansible: Ansible, channel: Channel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
