@@ -102,7 +102,8 @@ def _automatic(host, facts):
         if unit.name in TIMERS:
             timers[unit.name] = {"active": unit.active, "enabled": unit.enabled}
     made = {"package": package, "installed": bool(path) and host.exists(path), "timers": timers, "applies": None,
-            "gap": units.gaps[0] if units and units.gaps else "", "refreshes": None, "security": None, "cron": host.exists("/etc/cron.daily/apt-compat")}
+            "gap": units.gaps[0] if units and units.gaps else "",
+            "refreshes": None, "security": None, "cron": host.exists("/etc/cron.daily/apt-compat")}
     config = facts["config"]
     if facts["manager"] == "apt":
         made["applies"] = _period(config, "apt::periodic::unattended-upgrade") and _enabled(config)
