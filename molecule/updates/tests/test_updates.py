@@ -1,5 +1,6 @@
 """Pending security updates are found, foretold, installed, and put back; what ran the old files runs the new ones."""
 
+import functools
 import json
 import os
 import subprocess
@@ -8,13 +9,20 @@ import sys
 import lab
 
 RPM = "hm-updates-rpm"
-LIBRARIES = {"hm-updates-bookworm": "libexpat1", "hm-updates-trixie": "libxml2", RPM: ""}
+LIBRARIES = {"hm-updates-bookworm": "libexpat1", "hm-updates-trixie": "libgpgme11t64", RPM: ""}
+HELD = {"hm-updates-bookworm": "rsync", "hm-updates-trixie": "python3-gpg", RPM: "hmlocked"}
 DAEMONS = {"hm-updates-bookworm": "mapper.service", "hm-updates-trixie": "mapper.service", RPM: "hmdaemon.service"}
 PENDING = "updates.security_pending"
 
 
 def of(found, check):
     return {one["resource"]: one for one in found if one["check"] == check}
+
+
+@functools.cache
+def audited(name):
+    """Return what is found once all is mended."""
+    return lab.audit(name, "updates")
 
 
 def mended(name):
@@ -26,7 +34,7 @@ def versions(name):
     if name == RPM:
         out = lab.inside(name, "rpm", "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n").stdout
     else:
-        out = lab.inside(name, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", "haproxy", "rsync",
+        out = lab.inside(name, "dpkg-query", "-W", "-f", "${Package} ${Version}\n", "haproxy", HELD[name],
                          LIBRARIES[name], check=True).stdout
     return dict(line.split() for line in out.splitlines())
 
@@ -41,7 +49,7 @@ def test_pending_updates_were_found(name):
 
 
 def test_what_a_person_keeps_back_was_found_and_left(name):
-    held = "hmlocked" if name == RPM else "rsync"
+    held = HELD[name]
     for phase in ("foretold", "mended"):
         assert of(lab.findings(phase, name, "open"), PENDING)[held]["fix"]["risk"] == "manual"
     assert held not in {change[1] for change in lab.changes("mended", name)}
@@ -54,7 +62,7 @@ def test_check_mode_foretold_what_was_done(name):
 
 
 def test_nothing_is_open_but_what_is_a_persons(name):
-    assert [one for one in lab.audit(name, "updates") if one["status"] == "open" and one["fix"]["risk"] != "manual"] == []
+    assert [one for one in audited(name) if one["status"] == "open" and one["fix"]["risk"] != "manual"] == []
 
 
 def test_they_are_installed(name):
@@ -75,7 +83,7 @@ def test_the_daemon_runs_the_new_files(name):
 def test_what_holds_sessions_was_not_restarted(name):
     if name != "hm-updates-bookworm":
         return  # the library of the others is none of its own
-    stale = of(lab.audit(name, "updates"), "updates.stale_process")
+    stale = of(audited(name), "updates.stale_process")
     assert stale["dbus.service"]["fix"]["risk"] == "manual"
 
 
@@ -94,7 +102,7 @@ def test_an_installation_that_was_cut_off_is_finished(name):
 def test_automatic_updates_are_on(name):
     if name != "hm-updates-bookworm":
         return
-    assert of(lab.audit(name, "updates"), "updates.unattended_off")["automatic security updates"]["status"] == "passed"
+    assert of(audited(name), "updates.unattended_off")["automatic security updates"]["status"] == "passed"
     assert lab.inside(name, "systemctl", "is-active", "apt-daily-upgrade.timer").stdout.strip() == "active"
 
 
@@ -105,7 +113,7 @@ def test_a_stale_index_was_fetched_and_left_alone_by_check_mode(name):
     assert of(found, "updates.index_stale")["package index"]["evidence"]["effective"]["age_days"] >= 20
     assert "installed packages" in of(lab.findings("foretold", name, "unknown"), PENDING)
     assert ("index", "package index", "refreshed") in lab.changes("foretold", name)
-    assert of(lab.audit(name, "updates"), "updates.index_stale")["package index"]["status"] == "passed"
+    assert of(audited(name), "updates.index_stale")["package index"]["status"] == "passed"
 
 
 def test_advisories_name_the_cve_and_a_repository_without_any_is_unknown(name):
@@ -133,4 +141,3 @@ def test_rollback_puts_the_old_versions_back(name, tmp_path):
     now = versions(name)
     for package in mended(name):
         assert now[package] == found[package]["evidence"]["effective"]["installed"]
-    assert set(of(lab.audit(name, "updates"), PENDING)) >= mended(name)

@@ -97,10 +97,12 @@ def _automatic(host, facts):
     """Return who installs updates by itself, as far as it is set up."""
     path, package = AUTOMATIC.get(facts["manager"], ("", ""))
     timers = {}
-    for unit in host.units().items if host.live and facts["init"] == "systemd" or not host.live else ():
+    units = host.units() if facts["init"] == "systemd" or not host.live else None
+    for unit in units.items if units else ():
         if unit.name in TIMERS:
             timers[unit.name] = {"active": unit.active, "enabled": unit.enabled}
     made = {"package": package, "installed": bool(path) and host.exists(path), "timers": timers, "applies": None,
+            "gap": units.gaps[0] if units and units.gaps else "",
             "refreshes": None, "security": None, "cron": host.exists("/etc/cron.daily/apt-compat")}
     config = facts["config"]
     if facts["manager"] == "apt":
@@ -307,6 +309,8 @@ def _unattended(facts, policy):
     parts = {"effective": {"timers": one["timers"]}, "persistent": {
         "package": one["package"], "installed": one["installed"], "applies": one["applies"], "security": one["security"]}}
     trouble = _unattended_trouble(facts, one)
+    if trouble and one["gap"] and "timer" in trouble:
+        return unknown(UNATTENDED, resource, "whether its timers run cannot be told: %s" % one["gap"], **parts)
     if trouble:
         return found(UNATTENDED, resource, reason=trouble, **more, **parts)
     return passed(UNATTENDED, resource, reason="by %s" % one["package"], **parts)

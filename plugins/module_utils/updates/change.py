@@ -76,7 +76,7 @@ class Apt:
     def refresh(self, check_mode, folder):
         """Fetch the index; in check mode into a folder that goes away afterwards."""
         options = ["-o", "APT::Update::Error-Mode=any",
-                   "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]
+                   "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]
         if check_mode:
             self.lists = os.path.join(folder, "lists")
             shutil.copytree(apt_host.LISTS, self.lists, ignore=shutil.ignore_patterns("lock", "partial", "auxfiles"))
@@ -148,7 +148,8 @@ class Apt:
                 shutil.copy2(cached[0], KEPT)
                 continue
             with_version = "%s=%s" % (one["name"], one["installed"])
-            status = commands.run(["sh", "-c", "cd %s && exec apt-get -q -o APT::Sandbox::User=root download \"$1\"" % KEPT,
+            status = commands.run(["sh", "-c", "cd %s && exec apt-get -q -o Acquire::Retries=3 "
+                                    "-o APT::Sandbox::User=root download \"$1\"" % KEPT,
                                    "sh", with_version], env=QUIET, seconds=300)[0]
             if status or not kept(one["name"], one["installed"]):
                 missing.append(with_version)
@@ -157,7 +158,7 @@ class Apt:
 
     def fetch(self, names, new):
         """Fetch all of it before anything changes."""
-        status, out, err = patient(["apt-get", "-q", "-y", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30",
+        status, out, err = patient(["apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30",
                                     "--download-only"] + self._install(names, new), self.asked["lock_seconds"], INSTALL_SECONDS)
         if status:
             raise Trouble("nothing was installed: %s" % last_words(out, err))

@@ -390,6 +390,12 @@ def test_automatic_updates_that_do_nothing(tmp_path: Path, config: str, units: t
     assert other["unattended_off", "automatic security updates"]["status"] == "not_applicable"
 
 
+def test_timers_that_cannot_be_seen_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost(debian(tmp_path), saying())
+    monkeypatch.setattr(host, "units", lambda: Reading((), ("systemd cannot be asked: timed out after 5 s",)))
+    assert statuses(judge(host), "unattended_off") == {"automatic security updates": "unknown"}
+
+
 def test_a_container_without_an_updater(tmp_path: Path) -> None:
     root = debian(tmp_path)
     (root / "usr/bin/unattended-upgrade").unlink()
