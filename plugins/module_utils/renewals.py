@@ -78,7 +78,7 @@ def certbot(host):
     """Return the lineages of certbot, and who runs it."""
     made = {"installed": any(host.exists(path) for path in ("/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot",
                                                              "/opt/certbot/bin/certbot", "/bin/certbot")),
-            "lineages": [], "runs": [], "gaps": []}
+            "lineages": [], "runs": [], "gaps": [], "unseen": ""}
     names = [one for one in host.list(CERTBOT + "/renewal") if one.endswith(".conf")]
     for folder in (CERTBOT, CERTBOT + "/live"):
         if host.exists(folder) and not os.access(host.path(folder), os.R_OK | os.X_OK):
@@ -91,6 +91,8 @@ def certbot(host):
         made["lineages"].append(_lineage(host, name[:-5], failures, hooks))
     if names:
         made["runs"] = runs(host, CERTBOT_TIMERS, CERTBOT_CRON, "certbot")
+        if not host.live or host.system().init == "systemd":
+            made["unseen"] = "; ".join(host.units().gaps)
     return made
 
 

@@ -368,7 +368,8 @@ def _judge_lineage(facts, policy, lineage, uses):
         faults["lineage"] = lineage["fault"]
     if lineage["failure"]:
         faults["failure"] = "its last renewal failed: %s" % lineage["failure"]
-    if not renewal["certbot"]["runs"]:
+    unseen = renewal["certbot"]["unseen"] if not renewal["certbot"]["runs"] else ""
+    if not renewal["certbot"]["runs"] and not unseen:
         faults["schedule"] = "neither a timer nor cron runs certbot renew"
     unheard = _without_hook(renewal, lineage, these)
     if unheard:
@@ -377,7 +378,8 @@ def _judge_lineage(facts, policy, lineage, uses):
                       timer_unit=renewal["timer_unit"])
     parts = {"effective": {"runs": renewal["certbot"]["runs"]}, "persistent": persistent}
     if not faults:
-        return passed(RENEWAL, resource, **parts)
+        return unknown(RENEWAL, resource, "whether a timer runs certbot renew cannot be told: %s" % unseen, **parts) if unseen \
+            else passed(RENEWAL, resource, **parts)
     mendable = facts["live"] if set(faults) & {"failure"} else True
     if "lineage" in faults and mending["mend"] != "issue":
         mendable = False

@@ -27,7 +27,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import Hos
 PATH, KEY = "/etc/ssl/www.pem", "/etc/ssl/www.key"
 POLICY: dict[str, Any] = {**certificates.POLICY, "common": {}}
 NOTHING = {
-    "certbot": {"installed": False, "lineages": [], "runs": [], "gaps": []},
+    "certbot": {"installed": False, "lineages": [], "runs": [], "gaps": [], "unseen": ""},
     "acme_sh": {"domains": [], "runs": []},
     "certmonger": {"requests": [], "failure": ""},
     "registry": {},
@@ -243,6 +243,14 @@ def test_renewal(change: dict[str, Any], runs: list[str], reason: str | None, ri
     assert one["status"] == ("open" if reason else "passed")
     assert reason is None or reason in one["reason"]
     assert one.get("risk") == risk
+
+
+def test_timers_that_cannot_be_seen_are_unknown() -> None:
+    certbot = {**NOTHING["certbot"], "lineages": [LINEAGE], "unseen": "systemd cannot be asked"}
+    assert judge("certificates.renewal_broken", facts(renewal={"certbot": certbot}))["status"] == "unknown"
+    certbot["lineages"] = [{**LINEAGE, "failure": "no route"}]
+    one = judge("certificates.renewal_broken", facts(renewal={"certbot": certbot}))
+    assert one["reason"] == "its last renewal failed: no route"
 
 
 def test_a_manual_lineage_is_issued_anew_where_the_policy_names_it() -> None:
