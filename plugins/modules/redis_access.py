@@ -71,9 +71,9 @@ options:
     description:
       - Whether the host is running. Left out, it is found out; V(false) is for the inside of a container or chroot that
         is to become an image, where what a boot brings is changed and nothing else.
-    type: bool
       - No password is made there, as all clones of the image would share it. An instance that should get one is narrowed
         to O(bind) instead, unless O(password) gives it.
+    type: bool
 attributes:
   check_mode:
     description: It says what would change.

@@ -37,7 +37,7 @@ class BootFirewall(Firewall):
 def read_firewall(host):
     """Return the firewall that a boot would load."""
     services = {service.name: service for service in host.boot_services()}
-    rulesets, gaps = [], [gap for gap in host.units().gaps]
+    rulesets, gaps = [], list(host.units().gaps)
     manager = "none"
     for name, path, family in SAVED:
         text = host.read(path) if name in services else None
