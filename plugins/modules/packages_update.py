@@ -302,7 +302,8 @@ def main():
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)
-    module.exit_json(**dict(result, changed=bool(result["changes"])))
+    result["changed"] = bool(result["changes"])
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -148,9 +148,8 @@ class Apt:
                 shutil.copy2(cached[0], KEPT)
                 continue
             with_version = "%s=%s" % (one["name"], one["installed"])
-            status = commands.run(["sh", "-c", "cd %s && exec apt-get -q -o Acquire::Retries=3 "
-                                    "-o APT::Sandbox::User=root download \"$1\"" % KEPT,
-                                   "sh", with_version], env=QUIET, seconds=300)[0]
+            fetch = "cd %s && exec apt-get -q -o Acquire::Retries=3 -o APT::Sandbox::User=root download \"$1\"" % KEPT
+            status = commands.run(["sh", "-c", fetch, "sh", with_version], env=QUIET, seconds=300)[0]
             if status or not kept(one["name"], one["installed"]):
                 missing.append(with_version)
         prune(self.asked["keep_mebibytes"] * MEBIBYTE, [kept(one["name"], one["installed"]) for one in plan if one["installed"]])
