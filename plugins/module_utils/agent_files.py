@@ -38,7 +38,7 @@ def lone_folders():
             names = os.listdir(folder)
         except OSError:
             continue
-        if all(os.path.join(folder, name) in FILES for name in names) and names:
+        if all(os.path.join(folder, name) in FILES for name in names):
             found.append(folder)
     return found
 
