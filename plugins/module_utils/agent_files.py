@@ -21,7 +21,7 @@ STAMP = "/var/lib/systemd/timers/stamp-hostmend-agent.timer"
 CRON = "/etc/cron.d/hostmend-agent"
 #: All that is the agent's on a host, and the folders that it may have made.
 FILES = (PACKAGE, SETTINGS, KEY) + UNITS + (ENABLED, STAMP, CRON, STATE)
-FOLDERS = ("/usr/local/lib/hostmend", "/etc/hostmend", "/etc/systemd/system/timers.target.wants")
+FOLDERS = ("/usr/local/lib/hostmend", "/etc/hostmend")
 REPORT_LIMIT = 16 * 1024 * 1024
 
 
@@ -38,7 +38,7 @@ def lone_folders():
             names = os.listdir(folder)
         except OSError:
             continue
-        if all(os.path.join(folder, name) in FILES for name in names) and names:
+        if all(os.path.join(folder, name) in FILES for name in names):
             found.append(folder)
     return found
 
