@@ -85,7 +85,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import inside
 
-REMOVE, EMPTY, WRITE = "remove", "empty", "write"
+REMOVE = "remove"
+EMPTY = "empty"
+WRITE = "write"
 HOMES = ("/root", "/home/*", "/var/lib/postgresql", "/var/lib/mysql")
 UNIT = "/etc/systemd/system/hostmend-first-boot.service"
 WANTS = "/etc/systemd/system/sysinit.target.wants/hostmend-first-boot.service"
