@@ -327,7 +327,7 @@ def _with_cves(finding: dict[str, Any], judged: Judged) -> dict[str, Any]:
 def _finding(status: str, resource: str, evidence: Mapping[str, Any] | None = None, reason: str = "") -> dict[str, Any]:
     return {
         "check": CHECK,
-        "class": CHECK.split(".")[0],
+        "class": CHECK.split(".", 1)[0],
         "status": status,
         "resource": resource,
         "evidence": {"observed": dict(evidence)} if evidence else {},
