@@ -188,10 +188,10 @@ def main():
             chain, key = read(folder + "/fullchain.pem")[0], read(folder + "/privkey.pem")[0]
             deploy(services, Pair(one["certificate"], one["key"]), chain, key)
     except (Failure, OSError) as failure:
-        print("hostmend: %s" % failure, file=sys.stderr)
+        sys.stderr.write("hostmend: %s\n" % failure)
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -14,6 +14,7 @@ import time
 
 CERTBOT = "/etc/letsencrypt"
 CERTBOT_LOG = "/var/log/letsencrypt/letsencrypt.log"
+CERTBOT_PROGRAMS = ("/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot", "/opt/certbot/bin/certbot", "/bin/certbot")
 CERTBOT_TIMERS = ("certbot.timer", "certbot-renew.timer", "snap.certbot.renew.timer", "hostmend-certificates.timer")
 CERTBOT_CRON = ("/etc/cron.d/certbot", "/etc/cron.daily/certbot", "/etc/cron.weekly/certbot")
 CRONTABS = ("/var/spool/cron/crontabs/root", "/var/spool/cron/root")
@@ -76,8 +77,7 @@ def tail(path):
 
 def certbot(host):
     """Return the lineages of certbot, and who runs it."""
-    made = {"installed": any(host.exists(path) for path in ("/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot",
-                                                             "/opt/certbot/bin/certbot", "/bin/certbot")),
+    made = {"installed": any(host.exists(path) for path in CERTBOT_PROGRAMS),
             "lineages": [], "runs": [], "gaps": [], "unseen": ""}
     names = [one for one in host.list(CERTBOT + "/renewal") if one.endswith(".conf")]
     for folder in (CERTBOT, CERTBOT + "/live"):

@@ -97,14 +97,13 @@ def _nginx_tokens(files, path, prefix, depth):
                 files.gap("%s cannot be understood" % path)
             continue
         if sign is None:
-            words.append(next(one for one in (double, single, plain) if one is not None))
+            words.append(next((one for one in (double, single, plain) if one is not None), ""))
             quoted = True
             continue
         if sign == ";" and len(words) == 2 and words[0] == "include":
             if depth < DEEPEST:
                 for one in files.match(os.path.join(prefix, words[1])):
-                    for token in _nginx_tokens(files, one, prefix, depth + 1):
-                        yield token
+                    yield from _nginx_tokens(files, one, prefix, depth + 1)
         elif words and quoted:
             yield path, words, sign
         if sign == "}":

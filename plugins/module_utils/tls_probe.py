@@ -138,8 +138,8 @@ def served(address, port, kind="", name="", seconds=SECONDS):
         with socket.create_connection((address, port), timeout=seconds) as connection:
             start_tls(connection, kind, deadline)
             _patience(connection, deadline)
-            with context().wrap_socket(connection, server_hostname=name or None,
-                                            do_handshake_on_connect=False) as secured:
+            secured = context().wrap_socket(connection, server_hostname=name or None, do_handshake_on_connect=False)
+            with secured:
                 try:
                     secured.do_handshake()
                 except ssl.SSLError as error:

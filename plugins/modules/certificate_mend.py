@@ -265,8 +265,7 @@ class Mender:
 
     def certbot(self, arguments, lineage):
         """Run certbot; :class:`Failure` with its reason."""
-        program = next((one for one in ("/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot",
-                                        "/opt/certbot/bin/certbot", "/bin/certbot") if os.path.exists(one)), None)
+        program = next((one for one in renewals.CERTBOT_PROGRAMS if os.path.exists(one)), None)
         if program is None:
             raise Failure("certbot is not installed")
         environment = {"REQUESTS_CA_BUNDLE": self.given["acme_ca_bundle"]} if self.given["acme_ca_bundle"] else {}
