@@ -108,7 +108,8 @@ def test_an_agent_that_would_be_too_large_is_not_made(monkeypatch: pytest.Monkey
 def test_the_policy_that_is_built_in_is_gone_by(tmp_path: Path) -> None:
     path = tmp_path / "agent.pyz"
     build.write(path, build.build({"common": {"classes": ["redis"]}}, host="web1"))
-    done = subprocess.run([sys.executable, path, "audit", "--json"], capture_output=True, text=True, check=False)
+    argv = [sys.executable, path, "audit", "--json", "--output", tmp_path / "kept"]  # not where root's own are kept
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     told = json.loads(done.stdout)
     assert told["host"] == "web1"
     assert told["policy"] in ("built in", "/etc/hostmend/agent.json")
