@@ -46,7 +46,7 @@ class Dispatcher:
 
     def flush(self) -> list[Result]:
         """Send what waited and need not wait any longer; return what came of each channel that had something due."""
-        return [one for one in self._guarded(lambda state: self._send_due(state)) if one["status"] in ("sent", "failed")]
+        return [one for one in self._guarded(self._send_due) if one["status"] in ("sent", "failed")]
 
     def now(self, report: Mapping[str, Any]) -> list[Result]:
         """Tell the channels of a kept run at once, because a person asks for it: quiet hours and digests do not count."""
