@@ -51,13 +51,8 @@ def test_stacks_that_lock(auth):
          ACCOUNT, "authfail is not reached"),
         # A jump too short lands a right password on authfail.
         ("auth requisite pam_faillock.so preauth\nauth [success=ignore default=ignore] pam_unix.so\n"
-<<<<<<< HEAD
-         "auth [default=die] pam_faillock.so authfail\nauth required pam_permit.so\n",
-         ACCOUNT, "a right password counts as wrong"),
-=======
          "auth [default=die] pam_faillock.so authfail\nauth required pam_permit.so\n", ACCOUNT,
          "a right password counts as wrong"),
->>>>>>> fail2ban
         # preauth after a sufficient password line locks nobody.
         ("auth sufficient pam_unix.so\nauth required pam_faillock.so preauth\n"
          "auth [default=die] pam_faillock.so authfail\nauth required pam_deny.so\n", ACCOUNT, "a locked account still gets in"),
@@ -92,12 +87,8 @@ def test_settings_of_the_lines_outweigh_the_file():
     assert pam_stack.settings([], None)["deny"] == "3"
 
 
-<<<<<<< HEAD
-WORDS = st.sampled_from(["auth", "account", "required", "[success=1 default=ignore]", "[default=die]", "[success=99 x=reset]",
-=======
 WORDS = st.sampled_from(["auth", "account", "required", "[success=1 default=ignore]", "[default=die]",
                          "[success=99 x=reset]",
->>>>>>> fail2ban
                          "pam_unix.so", "pam_faillock.so", "authfail", "preauth", "\n", "\\\n", "@include", "sshd", "#", "[",
                          "-auth"])
 
