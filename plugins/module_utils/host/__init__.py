@@ -25,7 +25,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host.model impo
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading
 
 READ_LIMIT = 4 * 1024 * 1024
-COMMAND_SECONDS = 5.0
+COMMAND_SECONDS = 10.0
 OUTPUT_LIMIT = 8 * 1024 * 1024
 MOST_LINKS = 40
 

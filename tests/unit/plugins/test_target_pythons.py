@@ -66,7 +66,9 @@ def test_the_agent_runs_without_ansible(version: str, agent: Path, tmp_path: Pat
     if python is None:
         pytest.skip(f"there is no Python {version} here")
     done = subprocess.run(
-        [python, "-I", "-B", "-W", "error", str(agent), "audit", "--json", "--fail-on", "never", "--output", str(tmp_path)],
+        # apt's own work is the same beneath every Python, and the test above has it done by each.
+        [python, "-I", "-B", "-W", "error", str(agent), "audit", "--json", "--fail-on", "never", "--output", str(tmp_path),
+         "--class", "!updates"],
         capture_output=True,
         text=True,
         check=False,
