@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from target import IMAGE, LEGACY_CGROUPS, ROOT, Target, podman
+from target import IMAGE, LABEL, ROOT, Target, podman
 
 BIN = "/opt/hostmend/bin"
 PORT = 8099
@@ -75,8 +75,8 @@ class Controller(Target):
         if self.systemd:
             super().__enter__()
         else:
-            podman("run", "-d", "--name", self.name, "--hostname", self.name, "-e", LEGACY_CGROUPS, *self.options, IMAGE,
-                   "sleep", "infinity")  # fmt: skip
+            podman("run", "-d", "--name", self.name, "--hostname", self.name, "--label", f"{LABEL}=integration",
+                   *self.options, IMAGE, "sleep", "infinity")  # fmt: skip
         try:
             self.sh(INSTALL)
         except BaseException:

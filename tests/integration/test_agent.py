@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import snapshot
 from operators import Command, Fleet
-from target import LEGACY_CGROUPS, ROOT, podman
+from target import LABEL, ROOT, engine, podman
 
 SUITES = ("bullseye", "bookworm", "trixie")
 NAMES = tuple(f"agent-{suite}" for suite in SUITES)
@@ -392,8 +392,8 @@ def test_an_image_carries_it_and_each_copy_makes_its_own_key(
     copies = [f"{name}-copy{number}" for number in (1, 2)]
     try:
         for copy in copies:
-            podman("run", "-d", "--name", copy, "--hostname", copy, "--systemd=always", "--cap-add", "NET_ADMIN",
-                   "-e", LEGACY_CGROUPS, made, "/sbin/init")
+            podman("run", "-d", "--name", copy, "--hostname", copy, "--label", f"{LABEL}=integration",
+                   *engine.boot_options(), made, "/sbin/init")
             inside(copy, f"""
                 for _ in $(seq 200); do
                     systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded' && break; sleep 0.3

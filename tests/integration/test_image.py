@@ -116,8 +116,8 @@ def booted(place: Place, built: tuple[Path, Outcome]) -> str:
     """Return the container that the image was booted as."""
     name = place.name()
     target.podman("import", "--quiet", "--change", 'CMD ["/sbin/init"]', str(built[0]), f"localhost/{name}:1")
-    target.podman("run", "-d", "--name", name, "--systemd=always", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE",
-                  "-e", target.LEGACY_CGROUPS, f"localhost/{name}:1", "/sbin/init")  # fmt: skip
+    target.podman("run", "-d", "--name", name, "--label", f"{target.LABEL}=integration",
+                  *target.engine.boot_options(), f"localhost/{name}:1", "/sbin/init")  # fmt: skip
     for _attempt in range(120):
         state = target.podman("exec", name, "systemctl", "is-system-running", check=False).stdout.strip()
         if state in ("running", "degraded"):
