@@ -241,7 +241,10 @@ def running(module, asked, result):
             module.run_command(["systemctl", "reset-failed", UNIT])
         systemctl(module, step, UNIT)
     if active and asked["reload"]:
-        systemctl(module, "reload", UNIT)
+        # A plain reload leaves a jail whose action changes without any action. Bans are kept over this one.
+        code, out, err = module.run_command(["fail2ban-client", "reload", "--restart"], environ_update={"LC_ALL": "C"})
+        if code:
+            raise Trouble("fail2ban does not reload: %s" % detector.complaint_of(out + "\n" + err)[0])
     if asked["live"]:
         probe(asked)
 
