@@ -110,8 +110,12 @@ def restore_activity(subject, before, wait=True):
     if not systemd_runs() or before["active"] == "unknown":
         return ["%s: no systemd runs here, start or stop it by hand" % subject["name"]]
     commands.run(["systemctl", "reset-failed", "--", subject["name"]])
-    verb = "start" if before["active"] == "active" else "stop"
-    commands.must(["systemctl"] + ([] if wait else ["--no-block"]) + [verb, "--", subject["name"]])
+    argv = ["systemctl"] + ([] if wait else ["--no-block"])
+    if before["active"] == "active":
+        commands.must(argv + ["start", "--", subject["name"]])
+    elif commands.run(["systemctl", "is-active", "--", subject["name"]])[1].strip() not in ("inactive", "failed", "unknown"):
+        # A unit whose file has gone back to nothing may be gone by itself.
+        commands.must(argv + ["stop", "--", subject["name"]])
     return []
 
 

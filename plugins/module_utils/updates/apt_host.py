@@ -37,7 +37,8 @@ def read(host, policy):
     facts["config"] = apt.parse_config(config.out) if config is not None and config.ok else _offline_config(host)
     if not facts["index"]["present"]:
         # A list of sources that cannot be read leads to no index either, and apt tells which line it is.
-        said = host.run(apt.SIMULATE + ("dist-upgrade",), seconds=seconds_of(policy)) if host.executes else None
+        argv = apt.SIMULATE + apt.IN_MEMORY + ("dist-upgrade",)
+        said = host.run(argv, seconds=seconds_of(policy)) if host.executes else None
         faults = apt.complaints(said.err) if said is not None and said.code else []
         facts["failure"] = "; ".join(faults[:2]) or NO_INDEX
         facts["faulty"] = any("sources" in fault or "list file" in fault for fault in faults)
