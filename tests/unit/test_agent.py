@@ -390,6 +390,7 @@ def test_only_what_is_the_hosts_to_say_is_taken() -> None:
             "status": "open",
             "evidence": {"effective": 1},
             "affects": ["5"],
+            "risk": "safe",  # of the single case, as a detector says it of a live host
         }
     ]
     with pytest.raises(HostmendError, match="not that of security_facts"):

@@ -234,9 +234,16 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the findings of a report that counts, without what is not the host's to say."""
+    """Return the findings of a report that counts, without what is not the host's to say.
+
+    The risk of the single case is its detector's word, and has gone into its fix.
+    """
+    risks = [one.get("fix", {}).get("risk") if isinstance(one, dict) and isinstance(one.get("fix"), dict) else None
+             for one in report["findings"]]  # fmt: skip
     made = answer.sound([dict(one) if isinstance(one, dict) else one for one in report["findings"]])
-    for one in made:
+    for one, risk in zip(made, risks, strict=True):
+        if isinstance(risk, str):
+            one["risk"] = risk
         one["evidence"] = {name: part for name, part in one.get("evidence", {}).items() if name in answer.EVIDENCE}
         for name in ("affects", "references"):
             if name in one:
