@@ -218,7 +218,6 @@ def lockout(auth, account):
 def _flat(entries):
     for entry in entries:
         if entry.inner is not None:
-            for one in _flat(entry.inner):
-                yield one
+            yield from _flat(entry.inner)
         else:
             yield entry
