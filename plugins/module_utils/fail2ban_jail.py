@@ -14,6 +14,9 @@ HEAD = """# Kept by hostmend. What /etc/fail2ban/jail.local or a *.local file of
 ACTIONS = {"nftables": ("nftables-multiport", "nftables-allports"), "iptables": ("iptables-multiport", "iptables-allports"),
            "firewallcmd": ("firewallcmd-rich-rules", "firewallcmd-allports")}
 DECISIVE = {"enabled", "backend", "logpath", "port", "filter", "journalmatch", "action", "banaction"}
+# A jail whose log is missing keeps all of fail2ban from starting, so the boot makes these where they have gone.
+TMPFILES = "/etc/tmpfiles.d/hostmend-fail2ban.conf"
+SELF_LOGGED = ("vsftpd", "xrdp", "proftpd")
 LOOPBACK = ("127.0.0.1/8", "::1")
 WEEK, DAY = 604800, 86400
 
@@ -54,7 +57,7 @@ def safe(text):
 
 
 def render(facts, asked, services, server_text):
-    """Return the text of our file, and the logs that must be there before fail2ban reads it."""
+    """Return the text of our file, and the logs that must be there before fail2ban reads it, also at a boot."""
     ignore = " ".join(ignored(facts, asked["ignore"]))
     defaults = facts["local"].get("DEFAULT", {}).get("keys", {})
     ports, everything = ACTIONS[facts["banaction"] or "nftables"]
@@ -73,7 +76,7 @@ def render(facts, asked, services, server_text):
         lines += ["banaction = %s" % ports] if "banaction" not in defaults else []
         lines += ["action = %(action_)s"] if "action" not in defaults else []
         text += "\n[%s]\n%s\n" % (wanted["jail"], "\n".join(lines))
-        logs += wanted["create"]
+        logs += wanted["create"] + (wanted["logpath"] if name in SELF_LOGGED else [])
     if asked["recidive"] and services and not DECISIVE & set(facts["local"].get("recidive", {}).get("keys", {})):
         more, log = _recidive(server_text)
         if more:
@@ -81,7 +84,13 @@ def render(facts, asked, services, server_text):
             lines += ["banaction = %s" % everything] if "banaction" not in defaults else []
             text += "\n[recidive]\n%s\n" % "\n".join(lines)
             logs += log
-    return text, logs
+    return text, list(dict.fromkeys(logs))
+
+
+def tmpfiles(logs):
+    """Return what has systemd make the logs at boot; their owners stay as they are."""
+    plain = [path for path in logs if re.match(r"/[\w./-]+\Z", path)]
+    return "# Kept by hostmend.\n" + "".join("f %s 0640 - - -\n" % path for path in plain)
 
 
 def _recidive(server_text):

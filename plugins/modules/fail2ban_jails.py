@@ -15,6 +15,8 @@ description:
     files of C(jail.d) are the administrator's and win over it.
   - With O(state=running), fail2ban is enabled and reloaded (or started), and the detector of the class C(fail2ban) must
     find each of the jails active and not blind.
+  - Logs that a jail reads and that are not there are made empty, now and by C(systemd-tmpfiles) at each boot, as
+    fail2ban does not start without them.
   - What C(fail2ban-client -t) does not accept is put back.
 author:
   - hostmend maintainers (@hostmend)
@@ -176,19 +178,26 @@ def written(module, asked, result):
     watched = fail2ban_jail.chosen(facts, asked["services"])
     after, logs = fail2ban_jail.render(facts, asked, watched, read("/etc/fail2ban/fail2ban.local")
                                        or read("/etc/fail2ban/fail2ban.conf"))
+    boot, had = fail2ban_jail.tmpfiles(logs), read(fail2ban_jail.TMPFILES)
     logs = [path for path in logs if not os.path.lexists(path)]
-    if after == before and not logs:
+    if after == before and boot == had and not logs:
         return
     result["changes"] += [{"kind": "file", "name": path, "action": "created empty"} for path in logs]
     if after != before:
         result["changes"].append({"kind": "file", "name": detector.OWN_FILE, "action": "watches %s" % ", ".join(watched)})
-        result["diff"] = {"before_header": detector.OWN_FILE, "after_header": detector.OWN_FILE,
-                          "before": before, "after": after}
+        result["diff"].append({"before_header": detector.OWN_FILE, "after_header": detector.OWN_FILE,
+                               "before": before, "after": after})
+    if boot != had:
+        result["changes"].append({"kind": "file", "name": fail2ban_jail.TMPFILES, "action": "makes logs at boot"})
+        result["diff"].append({"before_header": fail2ban_jail.TMPFILES, "after_header": fail2ban_jail.TMPFILES,
+                               "before": had, "after": boot})
     result["changed"] = True
     if module.check_mode:
         return
     for path in logs:
         make_log(path)
+    if boot != had:
+        write(module, fail2ban_jail.TMPFILES, boot)
     if after != before:
         write(module, detector.OWN_FILE, after)
     if facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]:
@@ -273,7 +282,7 @@ def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
-    result = {"changed": False, "changes": []}
+    result = {"changed": False, "changes": [], "diff": []}
     try:
         (written if asked["state"] == "written" else running)(module, asked, result)
     except (Trouble, fail2ban_jail.JailError, fail2ban_client.ClientError, engine.PolicyError) as trouble:

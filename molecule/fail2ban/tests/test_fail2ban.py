@@ -139,6 +139,8 @@ def test_an_account_is_locked_and_a_right_login_works_after(name):
 
 
 def test_it_is_there_after_a_restart(name, attacker):
+    if name == "hm-fail2ban-blind":  # nor does a log that has gone keep fail2ban from starting
+        lab.inside(name, "rm", "-f", "/var/log/vsftpd.log", "/var/log/fail2ban.log", check=True)
     lab.restart(name)
     assert [one for one in lab.audit(name, "fail2ban") if one["status"] in ("open", "unknown")] == []
     if name in (TRIXIE, "hm-fail2ban-bullseye"):

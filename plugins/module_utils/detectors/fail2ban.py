@@ -499,9 +499,7 @@ def _judge_service(facts, service, gap, policy):
     made = [passed(JAIL_MISSING, name, reason="it is watched by %s" % ", ".join(sorted(jails)), **parts)]
     good = [jail for jail, about in jails.items() if not about["problems"] and not about["doubts"]]
     for jail, about in sorted(jails.items()):
-        told = dict(parts["effective"])
-        told.update(_seen(facts["jails"][jail]))
-        seen = {"effective": told, "persistent": parts["persistent"]}
+        seen = {"effective": dict(parts["effective"], **_seen(facts["jails"][jail])), "persistent": parts["persistent"]}
         resource = "%s (%s)" % (jail, name)
         if not about["problems"] and not about["doubts"]:
             made.append(passed(JAIL_BLIND, resource, **seen))

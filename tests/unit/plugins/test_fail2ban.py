@@ -474,6 +474,8 @@ def test_jails_follow_what_listens(root):
     assert sections["sshd"]["ignoreip"] == "127.0.0.1/8 ::1 192.0.2.9 10.0.0.0/8"
     assert sections["vsftpd"]["logpath"] == "/var/log/vsftpd.log"
     assert logs == ["/var/log/vsftpd.log", "/var/log/fail2ban.log"]
+    assert fail2ban_jail.tmpfiles([*logs, "/odd name\nf /etc/x"]).splitlines()[1:] == [
+        "f /var/log/vsftpd.log 0640 - - -", "f /var/log/fail2ban.log 0640 - - -"]
 
 
 def test_what_an_administrator_has_set_stays(root):
