@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         ]
         system = {str(key): str(value) for key, value in (result.get("system") or {}).items()}
         given = os.environ.get("SOURCE_DATE_EPOCH", "")
-        epoch = int(given) if given.isdigit() else int(time.time())
+        epoch = int(given) if given.isdecimal() else int(time.time())
         try:
             text = controller.part("image.sbom").render(packages, system, self._task.args.get("name", "image"), epoch)
         except ImportError as error:

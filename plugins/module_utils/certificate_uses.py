@@ -228,7 +228,7 @@ def _redis(host, facts, service, files):
         words = dict((name, (settings.last(name) or [""])[0]) for name in ("tls-cert-file", "tls-key-file", "tls-port"))
         if words["tls-cert-file"].startswith("/") and words["tls-port"] not in ("", "0"):
             made.append(tls_configs.use(main, words["tls-cert-file"], words["tls-key-file"], (),
-                                        [int(words["tls-port"])] if words["tls-port"].isdigit() else []))
+                                        [int(words["tls-port"])] if words["tls-port"].isdecimal() else []))
     return made
 
 
@@ -323,12 +323,12 @@ def _accounts(host):
     users, groups, member = {}, {}, {}
     for line in (host.read("/etc/passwd") or "").splitlines():
         parts = line.split(":")
-        if len(parts) >= 4 and parts[2].isdigit() and parts[3].isdigit():
+        if len(parts) >= 4 and parts[2].isdecimal() and parts[3].isdecimal():
             users[parts[0]] = (int(parts[2]), int(parts[3]))
             member.setdefault(parts[0], set()).add(int(parts[3]))
     for line in (host.read("/etc/group") or "").splitlines():
         parts = line.split(":")
-        if len(parts) >= 4 and parts[2].isdigit():
+        if len(parts) >= 4 and parts[2].isdecimal():
             groups[int(parts[2])] = parts[0]
             for user in parts[3].split(","):
                 member.setdefault(user, set()).add(int(parts[2]))

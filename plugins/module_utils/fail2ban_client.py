@@ -203,9 +203,9 @@ def covers(ports, port, named):
     :param named: {name: port} of /etc/services.
     """
     for part in re.split(r"[,\s]+", ports):
-        low, _colon, high = part.replace("-", ":", 1).partition(":") if part[:1].isdigit() else (part, "", "")
-        low = low if low.isdigit() else str(named.get(low, ""))
+        low, _colon, high = part.replace("-", ":", 1).partition(":") if part[:1].isdecimal() else (part, "", "")
+        low = low if low.isdecimal() else str(named.get(low, ""))
         high = high or low
-        if low.isdigit() and high.isdigit() and int(low) <= port <= int(high):
+        if low.isdecimal() and high.isdecimal() and int(low) <= port <= int(high):
             return True
     return False

@@ -72,7 +72,7 @@ def parse_inetd(text, file=INETD_FILES[0]):
         if "/" in service:  # an RPC program with its versions: rstatd/1-3
             service = service.split("/", 1)[0]
         proto = proto.split("/", 1)[-1] if proto.startswith("rpc/") else proto
-        port = int(service) if service.isdigit() and len(service) < 6 else None
+        port = int(service) if service.isdecimal() and len(service) < 6 else None
         entries.append(Entry("inetd", file, number, service, service, proto.rstrip("46"),
                              _program(words[5], words[6:]), port, True))
     return entries
@@ -140,7 +140,7 @@ def xinetd_entries(files):
             words = given.get("server_args", "").split()
             entries.append(Entry("xinetd", block.file, block.line, name, block.service, proto.rstrip("46"),
                                  _program(given.get("server", "internal"), words),
-                                 int(port) if port.isdigit() and len(port) < 6 else None, not off))
+                                 int(port) if port.isdecimal() and len(port) < 6 else None, not off))
     return entries
 
 

@@ -132,7 +132,7 @@ def _walk(entries, answer, asked, impression, status):
         action = entry.control.get(said, entry.control.get("default", "bad"))
         if action == "ignore":
             continue
-        if action.isdigit():
+        if action.isdecimal():
             # A jump leaves what was felt so far; a success that jumps counts as one in libpam.
             if impression is None and said == SUCCESS:
                 impression, status = "good", SUCCESS

@@ -393,7 +393,7 @@ def postgresql(settings, file):
     port = settings.get("port", "5432")
     return [use(file, os.path.join(data, settings.get("ssl_cert_file") or "server.crt"),
                 os.path.join(data, settings.get("ssl_key_file") or "server.key"), (),
-                [int(port)] if port.isdigit() else [])]
+                [int(port)] if port.isdecimal() else [])]
 
 
 def simple(text, file, certificate, key):
@@ -422,7 +422,7 @@ def tomcat(text, file, base):
         if connector.get("SSLEnabled", "").lower() != "true":
             continue
         port = connector.get("port", "")
-        ports = [int(port)] if port.isdigit() else []
+        ports = [int(port)] if port.isdecimal() else []
         pairs = [(connector, "keystoreFile", "keystorePass", "SSLCertificateFile", "SSLCertificateKeyFile")]
         pairs += [(one, "certificateKeystoreFile", "certificateKeystorePassword", "certificateFile", "certificateKeyFile")
                   for one in connector.iter("Certificate")]

@@ -64,7 +64,7 @@ def _reply(connection, deadline, wanted):
     """Read a reply of SMTP or FTP, of several lines where there are more."""
     for _count in range(100):
         line = _line(connection, deadline)
-        if line[3:4] != "-" and line[:3].isdigit():
+        if line[3:4] != "-" and line[:3].isdecimal():
             if not line.startswith(wanted):
                 raise Silent("it does not offer TLS: %s" % line[:80])
             return

@@ -168,11 +168,11 @@ def setting(text, asked):
         return logrotate_conf.with_option(text, stanza, "su", value), "su " + value
     said = []
     have = stanza.options.get("rotate", ("",))[0]
-    if not have.isdigit() or int(have) < (asked["rotate"] or 0):
+    if not have.isdecimal() or int(have) < (asked["rotate"] or 0):
         text = logrotate_conf.with_option(text, stanza, "rotate", str(asked["rotate"]))
         said.append("rotate %d" % asked["rotate"])
     age = stanza.options.get("maxage", ("",))[0]
-    if age.isdigit() and int(age) < (asked["days"] or 0):
+    if age.isdecimal() and int(age) < (asked["days"] or 0):
         stanza = next(one for one in logrotate_conf.parse(text, asked["file"]) if one.patterns == stanza.patterns)
         text = logrotate_conf.with_option(text, stanza, "maxage", str(asked["days"]))
         said.append("maxage %d" % asked["days"])

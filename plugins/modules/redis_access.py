@@ -187,7 +187,7 @@ class Server:
     def version(self):
         """Return the version as numbers."""
         text = self.info.get("redis_version", "0")
-        return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
+        return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())
 
 
 class Stopped:
@@ -240,7 +240,7 @@ class Mender:
             wanted["requirepass"] = [redis_config.quoted(self.given["password"])]
         if one["narrow"] or (one["auth"] and not self.given["password"]):
             version = detector.packaged_version(self.host, "redis-server")
-            modern = tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= RUNTIME_BIND
+            modern = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) >= RUNTIME_BIND
             wanted["bind"] = [word for word in self.given["bind"] if modern or not word.startswith("-")]
             wanted["protected-mode"] = ["yes"]
         for name, words in sorted(wanted.items()):

@@ -390,7 +390,7 @@ def super_servers(kind):
     own = _namespace("self")
     made = []
     for pid in os.listdir("/proc"):
-        if pid.isdigit():
+        if pid.isdecimal():
             try:
                 program = os.path.basename(os.readlink("/proc/%s/exe" % pid)).replace(" (deleted)", "")
             except OSError:

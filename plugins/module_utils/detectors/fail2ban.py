@@ -574,7 +574,7 @@ def _judge_lockout(facts, policy):
             partial = one["problems"] != ["no line of pam_faillock"]
             made.append(found(NO_LOCKOUT, resource, reason="; ".join(one["problems"]), **parts,
                               risk="manual" if partial or not one["means"] else None))
-        elif not one["deny"].isdigit() or not 0 < int(one["deny"]) <= most:
+        elif not one["deny"].isdecimal() or not 0 < int(one["deny"]) <= most:
             made.append(found(NO_LOCKOUT, resource, risk="manual", **parts,
                               reason="it locks after %s failures; at most %d are wanted" % (
                                   "no number of" if one["deny"] == "0" else one["deny"], most)))

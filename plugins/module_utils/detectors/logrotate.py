@@ -288,7 +288,7 @@ def _judge_retention(facts, policy):
         resource = "%s: %s" % (stanza["file"], stanza["patterns"][0])
         oldest = stanza["options"].get("maxage", "")
         days = rotation["days"] * rotation["count"] if rotation["days"] else None
-        if days is not None and oldest.isdigit():
+        if days is not None and oldest.isdecimal():
             days = min(days, float(oldest))
         if days is None:
             made.append(unknown(RETENTION, resource, "it is rotated by size, so the days it keeps cannot be told"))

@@ -105,7 +105,7 @@ def _to_come(host, service, policy):
 
 def uid_of(host, user):
     """Return the number of a user of the host's own; 0 where none is named, None where it is not there."""
-    if not user or user.isdigit():
+    if not user or user.isdecimal():
         return int(user or 0)
     match = re.search(r"^%s:[^:]*:(\d+):" % re.escape(user), host.read("/etc/passwd") or "", re.M)
     return int(match.group(1)) if match else None
@@ -146,7 +146,7 @@ def answer_of(listener, user, settings, version):
     """Return what a client without a password will be told at an address."""
     if not user["on"] or not user["nopass"]:
         return "NOAUTH"
-    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdecimal()]
     # Before version 7 an explicit bind switched protected mode off.
     guarded = (settings.last("protected-mode") or ["yes"])[0].lower() == "yes" and (
         numbers >= [7, 0] or not settings.place("bind"))
@@ -507,7 +507,7 @@ def _no_auth(one, policy):
 
 def _rebinds(version):
     """Tell whether a server of this version takes other addresses while it runs (Redis 6.2)."""
-    parts = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    parts = [int(part) for part in version.split(".")[:2] if part.isdecimal()]
     return parts >= [6, 2]
 
 

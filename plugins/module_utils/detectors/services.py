@@ -266,7 +266,7 @@ def parse_rpcinfo(text):
     made = {}
     for line in text.splitlines():
         words = line.split()
-        if len(words) >= 5 and words[0].isdigit() and int(words[0]) != 100000:
+        if len(words) >= 5 and words[0].isdecimal() and int(words[0]) != 100000:
             made[int(words[0])] = words[4] if words[4] != "-" else ""
     return ["program %d is registered%s" % (number, " (%s)" % name if name else "")
             for number, name in sorted(made.items())]

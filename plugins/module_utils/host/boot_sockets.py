@@ -84,12 +84,12 @@ def sshd(host, service):
             continue
         if words[0].lower() == "match":
             break
-        if words[0].lower() == "port" and words[1].isdigit():
+        if words[0].lower() == "port" and words[1].isdecimal():
             ports.append(int(words[1]))
         elif words[0].lower() == "listenaddress":
             where.append(words[1])
     flags = list(service.argv)
-    ports = [int(flags[at + 1]) for at, word in enumerate(flags[:-1]) if word == "-p" and flags[at + 1].isdigit()] or ports
+    ports = [int(flags[at + 1]) for at, word in enumerate(flags[:-1]) if word == "-p" and flags[at + 1].isdecimal()] or ports
     made = []
     for one in where or ["*"]:
         match = re.match(r"\[?([^\]]*?)\]?:(\d+)\Z", one) if one.count(":") == 1 or one.startswith("[") else None
@@ -135,7 +135,7 @@ def redis_addresses(settings, sentinel=False):
     if sentinel and settings.place("port") == "":
         ports[0] = "26379"
     bind = settings.last("bind") or ["*", "-::*"]
-    for port in [int(port) for port in ports if port.isdigit() and int(port)]:
+    for port in [int(port) for port in ports if port.isdecimal() and int(port)]:
         for one in bind:
             one = one.lstrip("-")
             addresses = {"*": [WILD[0]], "::*": [WILD[1]]}.get(one) or address_of(one)
@@ -159,7 +159,7 @@ def mysql(host, service):
                 key = key.replace("_", "-")
                 if key == "bind-address":
                     bind = value
-                elif key == "port" and value.isdigit():
+                elif key == "port" and value.isdecimal():
                     port = int(value)
                 elif key == "skip-networking":
                     network = value.lower() in ("0", "off")
@@ -187,7 +187,7 @@ def postgresql(host, service):
         where, port = "localhost", 5432
         for key, value in re.findall(r"^\s*(listen_addresses|port)\s*=?\s*'?([^'#\n]*)", text, re.M):
             if key == "port":
-                port = int(value) if value.strip().isdigit() else port
+                port = int(value) if value.strip().isdecimal() else port
             else:
                 where = value
         for one in [one for one in where.split(",") if one.strip()]:
@@ -207,9 +207,9 @@ def nginx(host, service):
             if value.startswith("unix:"):
                 continue
             address, colon, port = value.rpartition(":")
-            if value.isdigit():
+            if value.isdecimal():
                 made += _on([WILD[0]], int(value))
-            elif colon and port.isdigit():
+            elif colon and port.isdecimal():
                 addresses = [WILD[0]] if address == "*" else address_of(address)
                 if addresses is None:
                     return None
@@ -238,7 +238,7 @@ def apache(host, service):
             elif len(words) > 1 and words[0].lower() == "listen" and not (("ssl" in inside or "tls" in inside) and not ssl):
                 address, unused, port = words[1].rpartition(":")
                 addresses = address_of(address)
-                if addresses is None or not port.isdigit():
+                if addresses is None or not port.isdecimal():
                     return None
                 made += _on(addresses, int(port))
     return list(dict.fromkeys(made))
@@ -249,7 +249,7 @@ def memcached(host, service):
     text = host.read("/etc/memcached.conf") or ""
     options = dict(re.findall(r"^\s*-([lpU])\s*(\S+)", text, re.M))
     addresses = address_of(options.get("l", "*").split(",")[0])
-    port = int(options["p"]) if options.get("p", "").isdigit() else 11211
+    port = int(options["p"]) if options.get("p", "").isdecimal() else 11211
     return None if addresses is None else _on(addresses, port)
 
 
@@ -268,7 +268,7 @@ def postfix(host, service):
     for line in (host.read("/etc/postfix/master.cf") or "smtp inet").splitlines():
         words = line.split()
         if len(words) > 1 and words[1] == "inet" and not line.startswith(("#", " ", "\t")):
-            port = ports.get(words[0], int(words[0]) if words[0].isdigit() else None)
+            port = ports.get(words[0], int(words[0]) if words[0].isdecimal() else None)
             if port:
                 made += _on(addresses, port)
     return made
@@ -282,7 +282,7 @@ def cups(host, service):
             continue
         address, unused, port = word.rpartition(":")
         addresses = address_of(address or "*")
-        if addresses is None or not port.isdigit():
+        if addresses is None or not port.isdecimal():
             return None
         made += _on(addresses, int(port))
     return made
@@ -369,7 +369,7 @@ def socket_addresses(settings):
             if value.startswith(("/", "@", "%", "vsock")):
                 continue
             address, unused, port = value.rpartition(":")
-            if not port.isdigit():
+            if not port.isdecimal():
                 continue
             made += _on(([WILD[1]] if only == "ipv6-only" else WILD) if not address else address_of(address) or WILD,
                         int(port), proto)

@@ -221,6 +221,6 @@ class IptablesRules:
                 if self.family == 4 and not unused:
                     to_address, to_port = to_port, ""
                 port = asked.get("--dport", "")
-                if port.isdigit() and (to_port.isdigit() or not to_port):
+                if port.isdecimal() and (to_port.isdecimal() or not to_port):
                     yield (asked.get("-p", "tcp"), asked.get("-d", "").split("/")[0], int(port),
                            to_address.strip("[]"), int(to_port or port), "%s %s %s" % (self.name, table, chain))

@@ -304,6 +304,6 @@ class NftRules:
         if isinstance(left, dict) and (left.get("meta") or {}).get("key") in ("iif", "iifname", "oif", "oifname"):
             return interface_is(str(right), value)
         text = PROTOCOLS.get(str(right), str(right))
-        if ":" in value or (value[:1].isdigit() and "." in value):
+        if ":" in value or (value[:1].isdecimal() and "." in value):
             return in_network(value, text)
         return value == text

@@ -112,7 +112,7 @@ def read_processes():
     """Return all processes that can be seen; other users' paths are a gap where the reader is not root."""
     gaps = []
     try:
-        pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+        pids = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
     except OSError as error:
         return Reading((), ("processes cannot be listed: %s" % error,))
     if len(pids) > MOST:

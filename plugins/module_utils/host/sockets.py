@@ -142,7 +142,7 @@ def listen_matches(listen, proto, address, port, path):
     where, kind = match.groups()
     if proto == "unix":
         return where == path
-    if (kind == "Stream") != (proto == "tcp") or not where.rpartition(":")[2].isdigit():
+    if (kind == "Stream") != (proto == "tcp") or not where.rpartition(":")[2].isdecimal():
         return False
     host = where.rpartition(":")[0].strip("[]")
     return int(where.rpartition(":")[2]) == port and (host == address or host in ("", "::", "0.0.0.0", "*"))

@@ -61,7 +61,7 @@ def find():
     """Return the processes that Ansible has started here, but for those of this very task."""
     mine, here = family(os.getpid()), _namespace(os.getpid())
     try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
         return []
     found = []

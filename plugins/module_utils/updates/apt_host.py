@@ -155,7 +155,7 @@ def interrupted(host):
     """Return the packages that dpkg has left half done, and its journal where it was cut off."""
     made = sorted(one.name for one in host.packages().items if one.state.split()[-1:] and (
         one.state.split()[-1] in apt.HALF_DONE or one.state.split()[1] == "reinstreq"))
-    if any(name.isdigit() for name in host.list("/var/lib/dpkg/updates")):
+    if any(name.isdecimal() for name in host.list("/var/lib/dpkg/updates")):
         made.append("/var/lib/dpkg/updates")
     return made
 
