@@ -33,6 +33,12 @@ options:
     type: list
     elements: str
     default: []
+  wanted:
+    description:
+      - The jails that the audit wanted, by service, as the facts of the class have them. They are for services that are
+        no longer found, as another role has closed their port to strangers since.
+    type: dict
+    default: {}
   ignore:
     description:
       - Addresses and networks that are never banned. Those of loopback, and those that the administrator's own files
@@ -119,6 +125,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import Hos
 ARGUMENTS = dict(
     state=dict(type="str", choices=["written", "running"], default="written"),
     services=dict(type="list", elements="str", default=[]),
+    wanted=dict(type="dict", default={}),
     ignore=dict(type="list", elements="str", default=[]),
     maxretry=dict(type="int", default=5),
     findtime=dict(type="int", default=600),
@@ -174,6 +181,8 @@ def facts_of(asked):
 def written(module, asked, result):
     """Write the jails and make the logs that they read."""
     facts = facts_of(asked)[0]
+    # What the audit has found is watched, also where another role has closed a port to strangers since.
+    facts["wanted"] = dict(asked["wanted"], **facts["wanted"])
     before = read(detector.OWN_FILE)
     watched = fail2ban_jail.chosen(facts, asked["services"])
     after, logs = fail2ban_jail.render(facts, asked, watched, read("/etc/fail2ban/fail2ban.local")

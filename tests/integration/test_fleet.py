@@ -43,8 +43,6 @@ def fleet(fleet_of: Any) -> Fleet:
 @pytest.fixture(scope="module")
 def inventory(fleet: Fleet) -> str:
     return fleet.inventory(hostmend_management_networks=["10.213.77.0/24", "fd13:77::/64"],
-                           # Debian's own jail of sshd wants a log that the lab image has not; the scenario has one.
-                           hostmend_classes=["all", "!fail2ban"],
                            # The lab image has unattended-upgrades installed and, like all of it, switched off.
                            hostmend_updates_unattended="elsewhere")
 
