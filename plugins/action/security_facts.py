@@ -162,8 +162,9 @@ class ActionModule(ActionBase):
         """Return the findings, with what the bundle of advisories says of the host's packages."""
         if "updates" not in catalog.classes or not any(one["check"] == "updates.cve" for one in findings):
             return findings
-        advisories = controller.part("advisories")
-        path = self._of_updates("advisories", "", catalog, task_vars)
+        advisories, options = controller.part("advisories"), catalog.classes["updates"].policy
+        path = self._chosen("hostmend_updates_advisories", options["advisories"], task_vars)
+        days = self._chosen("hostmend_updates_advisories_days", options["advisories_days"], task_vars)
         given = result.get("ansible_facts")
         facts = given.get("hostmend") if isinstance(given, dict) else None
         return controller.part("advisories.findings").join(
@@ -171,17 +172,8 @@ class ActionModule(ActionBase):
             facts.get("updates") if isinstance(facts, dict) else None,
             result.get("system"),
             advisories.location(self._loader.path_dwim(path) if path else None),
-            self._of_updates("advisories_days", advisories.MAX_AGE_DAYS, catalog, task_vars),
+            options["advisories_days"].default if days is None else days,
         )
-
-    def _of_updates(self, name, default, catalog, task_vars):
-        """Return an option of the class updates that no detector takes."""
-        part = controller.part("catalog")
-        known = part.Option(name, "int" if isinstance(default, int) else "str", default, part.Text("", ""))
-        option = catalog.classes["updates"].policy.get(name, known)
-        variable = f"hostmend_updates_{name}"
-        value = self._value(variable, task_vars[variable]) if variable in task_vars else option.default
-        return default if value is None else converted(variable, value, option)
 
     def _max_risk(self, common, catalog, task_vars):
         risks = controller.part("plan").RISKS
@@ -195,7 +187,10 @@ class ActionModule(ActionBase):
 
     def _given(self, name, catalog, task_vars):
         """Return a common option that no detector takes."""
-        option, variable = catalog.common[name], f"hostmend_{name}"
+        return self._chosen(f"hostmend_{name}", catalog.common[name], task_vars)
+
+    def _chosen(self, variable, option, task_vars):
+        """Return what the inventory says of an option, or its default."""
         if variable not in task_vars:
             return option.default
         return converted(variable, self._value(variable, task_vars[variable]), option)

@@ -112,13 +112,13 @@ changes:
 """
 
 import os
-import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_client
 from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_jail
+from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban as detector
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
@@ -144,25 +144,6 @@ class Trouble(Exception):
     """What was asked for could not be done; the message is for a person."""
 
 
-def read(path):
-    """Return a file's text, '' where there is none."""
-    try:
-        with open(path, "rb") as handle:
-            return handle.read().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""
-
-
-def write(module, path, text):
-    """Write a file that all may read, whole or not at all."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "wb") as out:
-        out.write(text.encode("utf-8", "surrogateescape"))
-    module.atomic_move(temporary, path)
-    os.chmod(path, 0o644)
-
-
 def make_log(path):
     """Make an empty log, so that fail2ban finds it; what writes it goes on in it."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -183,11 +164,11 @@ def written(module, asked, result):
     facts = facts_of(asked)[0]
     # What the audit has found is watched, also where another role has closed a port to strangers since.
     facts["wanted"] = dict(asked["wanted"], **facts["wanted"])
-    before = read(detector.OWN_FILE)
+    before = text_file.read(detector.OWN_FILE)
     watched = fail2ban_jail.chosen(facts, asked["services"])
-    after, logs = fail2ban_jail.render(facts, asked, watched, read("/etc/fail2ban/fail2ban.local")
-                                       or read("/etc/fail2ban/fail2ban.conf"))
-    boot, had = fail2ban_jail.tmpfiles(logs), read(fail2ban_jail.TMPFILES)
+    server = text_file.read("/etc/fail2ban/fail2ban.local") or text_file.read("/etc/fail2ban/fail2ban.conf")
+    after, logs = fail2ban_jail.render(facts, asked, watched, server)
+    boot, had = fail2ban_jail.tmpfiles(logs), text_file.read(fail2ban_jail.TMPFILES)
     logs = [path for path in logs if not os.path.lexists(path)]
     if after == before and boot == had and not logs:
         return
@@ -206,9 +187,9 @@ def written(module, asked, result):
     for path in logs:
         make_log(path)
     if boot != had:
-        write(module, fail2ban_jail.TMPFILES, boot)
+        text_file.write(module, fail2ban_jail.TMPFILES, boot)
     if after != before:
-        write(module, detector.OWN_FILE, after)
+        text_file.write(module, detector.OWN_FILE, after)
     if facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]:
         validate(module, before)
 
@@ -219,7 +200,7 @@ def validate(module, before):
     if code == 0:
         return
     if before:
-        write(module, detector.OWN_FILE, before)
+        text_file.write(module, detector.OWN_FILE, before)
     elif os.path.exists(detector.OWN_FILE):
         os.unlink(detector.OWN_FILE)
     raise Trouble("fail2ban does not accept its configuration, so ours was put back: %s"

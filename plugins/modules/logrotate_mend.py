@@ -92,10 +92,10 @@ import os
 import pwd
 import re
 import stat
-import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import logrotate_conf
+from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
 
 ARGUMENTS = dict(
     cover=dict(type="list", elements="path", default=[]),
@@ -114,15 +114,6 @@ HEAD = "# Logs that nothing else rotates. Kept by hostmend.\n"
 
 class Trouble(Exception):
     """What was asked for could not be done; the message is for a person."""
-
-
-def read(file):
-    """Return a file's text, '' where there is none."""
-    try:
-        with open(file, "rb") as handle:
-            return handle.read().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""
 
 
 def owner_of(folder):
@@ -189,10 +180,7 @@ def write(module, file, text):
     """Replace a file's content; owner, mode and a link to it stay. A new file is for all to read."""
     target = os.path.realpath(file)
     new = not os.path.exists(target)
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "wb") as out:
-        out.write(text.encode("utf-8", "surrogateescape"))
-    module.atomic_move(temporary, target)
+    text_file.replace(module, target, text)
     if new:
         os.chmod(target, 0o644)
 
@@ -205,7 +193,7 @@ def main():
     before, after = {}, {}
     try:
         if asked["cover"]:
-            before[logrotate_conf.OWN_FILE] = read(logrotate_conf.OWN_FILE)
+            before[logrotate_conf.OWN_FILE] = text_file.read(logrotate_conf.OWN_FILE)
             text, added = covering(before[logrotate_conf.OWN_FILE], asked["cover"], asked["keep_days"])
             if added:
                 after[logrotate_conf.OWN_FILE] = text
@@ -213,7 +201,7 @@ def main():
                                   for path in added]
         for one in asked["settings"]:
             file = one["file"]
-            before.setdefault(file, read(file))
+            before.setdefault(file, text_file.read(file))
             text, said = setting(after.get(file, before[file]), one)
             if said:
                 after[file] = text

@@ -51,12 +51,11 @@ changes:
   sample: [{"kind": "file", "name": "/etc/pam.d/common-auth", "action": "locks accounts after 5 failures"}]
 """
 
-import os
 import shutil
-import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import pam_stack
+from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
 
 FOLDER = "/usr/share/pam-configs"
 # The count comes first, and its failure after every other module that knows passwords: so two profiles.
@@ -96,15 +95,6 @@ def read(path):
         return None
 
 
-def write(module, path, text):
-    """Write a file that all may read, whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "wb") as out:
-        out.write(text.encode("utf-8", "surrogateescape"))
-    module.atomic_move(temporary, path)
-    os.chmod(path, 0o644)
-
-
 def problems(auth, account):
     """Return what keeps stacks from locking accounts, and the number of failures that they lock after."""
     try:
@@ -141,7 +131,7 @@ def by_profiles(module, asked, result):
     if module.check_mode:
         return
     for path in files:
-        write(module, path, texts[path])
+        text_file.write(module, path, texts[path])
     before = dict((path, read(path)) for path in STACKS.values())
     run(module, ["pam-auth-update", "--enable"] + sorted(PROFILES))
     wrong, deny = problems("common-auth", "common-account")
@@ -174,7 +164,7 @@ def by_authselect(module, asked, result):
     if module.check_mode:
         return
     if after != before:
-        write(module, CONF, after)
+        text_file.write(module, CONF, after)
     if not has:
         run(module, ["authselect", "enable-feature", "with-faillock"])
     for stack in ("system-auth", "password-auth"):

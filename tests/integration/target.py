@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -10,29 +9,18 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "molecule" / "images"))
+sys.path[:0] = [str(ROOT / "molecule" / "images"), str(ROOT / "molecule" / "shared")]
 import engine  # noqa: E402
+from containers import LABEL, alone  # noqa: E402
 from engine import podman  # noqa: E402
 
 SUITE = os.environ.get("HOSTMEND_TEST_SUITE", "bookworm")
 IMAGE = os.environ.get("HOSTMEND_TEST_IMAGE", f"localhost/hostmend-lab:{SUITE}")
 NETWORK = "hm-journal"
 SUBNETS = ("10.213.77.0/24", "fd13:77::/64")
-LABEL = "hostmend.scenario"
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Tests run side by side; one at a time makes or removes the network they share."""
-    engine.SETTINGS.parent.mkdir(exist_ok=True)
-    with (engine.SETTINGS.parent / "network.lock").open("w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def missing() -> str:

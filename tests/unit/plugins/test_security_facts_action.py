@@ -117,7 +117,7 @@ def updates() -> Catalog:
         name: Check(name, "updates", "vulnerability", "medium", texts, texts, texts, Fix("manual"))
         for name in ("updates.cve", "updates.security_pending")
     }
-    return Catalog({"updates": IssueClass("updates", texts, texts, {}, checks)}, load().common)
+    return Catalog({"updates": IssueClass("updates", texts, texts, load().classes["updates"].policy, checks)}, load().common)
 
 
 def joined(catalog: Catalog, variables: dict[str, Any], facts: Any, *findings: dict[str, Any]) -> list[dict[str, Any]]:
