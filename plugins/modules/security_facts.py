@@ -62,6 +62,8 @@ attributes:
     support: full
     platforms: linux
 notes:
+  - Named in C(facts_modules) beside others, it has as long as the play's C(gather_timeout) says, 10 seconds by default.
+    A host on which apt keeps no cache of its own may need more.
   - Without root some things cannot be seen; the findings say which.
 """
 
@@ -82,6 +84,7 @@ EXAMPLES = r"""
 - name: Gather security facts with the ordinary ones
   hosts: all
   gather_facts: true
+  gather_timeout: 60
   vars:
     ansible_facts_modules: [ansible.builtin.setup, hostmend.hardening.security_facts]
   tasks:

@@ -107,6 +107,7 @@ def test_it_is_gathered_with_the_ordinary_facts(tmp_path: Path) -> None:
         {
             "hosts": "all",
             "gather_facts": True,
+            "gather_timeout": 60,
             "vars": {"ansible_facts_modules": ["ansible.builtin.setup", "hostmend.hardening.security_facts"]},
             "tasks": [
                 {
