@@ -21,7 +21,7 @@ audit: $(VENV)/.runtime ## Audit this machine, read-only, and write the report
 check: $(VENV)/.dev ## Lint, types and unit tests, without containers
 	@tools/check
 
-test: lab ## Everything: lint, types, unit and integration tests, sanity, every scenario
+test: $(VENV)/.dev ## Everything: lint, types, unit and integration tests, sanity, every scenario
 	@tools/test
 
 lab: $(VENV)/.dev ## Install the container engine where it is missing, and build the images

@@ -1,25 +1,21 @@
 # A golden image of Debian, hardened and sealed by hostmend in Packer's ansible provisioner.
 #
-#   packer init examples/packer && packer build -var source=base.qcow2 -var key=~/.ssh/build examples/packer
+#   packer init examples/packer
+#   packer build -var source=base.qcow2 -var key=$HOME/.ssh/build examples/packer
 #
-# hostmend is installed beside Packer (pip install hostmend), and the base image lets the user "packer" in by that key.
-
-packer {
-  required_plugins {
-    ansible = {
-      version = ">= 1.1.0"
-      source  = "github.com/hashicorp/ansible"
-    }
-    qemu = {
-      version = ">= 1.1.0"
-      source  = "github.com/hashicorp/qemu"
-    }
-  }
-}
+# hostmend is installed beside Packer (pip install hostmend), and the base image lets the user "packer" in by that key and
+# become root by sudo without a password. The user goes with the shutdown, and its keys before that.
+# Packer 1.6, which has no `init` and no block of plugins: packer build -var ... examples/packer/debian.pkr.hcl
 
 variable "source" {
   type        = string
   description = "The disk image to start from."
+}
+
+variable "checksum" {
+  type        = string
+  default     = "none"
+  description = "The digest of the disk image, such as sha256:0123..."
 }
 
 variable "key" {
@@ -30,14 +26,15 @@ variable "key" {
 source "qemu" "debian" {
   disk_image           = true
   iso_url              = var.source
-  iso_checksum         = "none"
+  iso_checksum         = var.checksum
   format               = "qcow2"
   output_directory     = "output"
   vm_name              = "debian-hardened.qcow2"
   headless             = true
   ssh_username         = "packer"
   ssh_private_key_file = var.key
-  shutdown_command     = "sudo systemctl poweroff"
+  ssh_timeout          = "10m"
+  shutdown_command     = "sudo sh -c 'rm -f /etc/sudoers.d/packer; userdel --force --remove packer; rm -f /etc/*shadow-; poweroff'"
 }
 
 build {
@@ -58,11 +55,16 @@ build {
     ]
   }
 
-  # The gate: what the report has open at or above this severity fails the build.
-  post-processor "shell-local" {
+  # The gate: where the report has something of high severity open, the build fails and Packer keeps no image of it.
+  provisioner "shell-local" {
     inline = [
-      "jq -e '[.hosts[].findings[] | select(.status == \"open\" and .severity == \"high\")] | length == 0' reports/report.json",
-      "sha256sum output/debian-hardened.qcow2 > output/debian-hardened.qcow2.sha256",
+      "hostmend report reports/report.json --query \"length(hosts.*.findings[] | [?status=='open' && (severity=='high' || level=='urgent')])\" > reports/open",
+      "test \"$(cat reports/open)\" = 0",
     ]
+  }
+
+  post-processor "checksum" {
+    checksum_types = ["sha256"]
+    output         = "output/debian-hardened.qcow2.{{ .ChecksumType }}"
   }
 }

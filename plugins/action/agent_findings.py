@@ -34,12 +34,17 @@ class ActionModule(security_facts.ActionModule):
                 result.update(failed=True, changed=False, msg=word.reason)
                 return result
             common = self._policy(catalog, task_vars)["common"]
-            wanted = engine.select(self._subset(common.get("classes"), catalog), list(catalog.classes))
-            version = word.report["run"]["version"]
-            result["findings"] = hearsay.completed(hearsay.findings(word.report), wanted, catalog, version)
-            result["classes"], result["system"] = hearsay.fared(word.report), word.report.get("system", {})
+            result["findings"] = self._said(word.report, catalog, common)
         except (engine.PolicyError, controller.part("errors").HostmendError) as error:
             raise AnsibleActionFail(str(error)) from error
-        self._join(result, catalog, common, task_vars)
+        result["classes"], result["system"] = hearsay.fared(word.report), word.report.get("system", {})
+        updates = controller.part("agent.packages").unpacked(word.report)
+        self._join(result, catalog, common, task_vars, updates=updates)
         result["phase"] = "before"
         return result
+
+    def _said(self, report, catalog, common):
+        """Return the findings of a report that counts, unknown where the agent has not looked."""
+        hearsay = controller.part("agent.hearsay")
+        wanted = engine.select(self._subset(common.get("classes"), catalog), list(catalog.classes))
+        return hearsay.completed(hearsay.findings(report), wanted, catalog, report["run"]["version"])

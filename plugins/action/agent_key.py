@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.agent_key"
@@ -38,8 +39,13 @@ class ActionModule(ActionBase):
     def _share(self, result, host, called, task_vars):
         signature = controller.part("agent.signature")
         key = host.key()
-        told = self._module(task_vars, tell=key is None, **({"key": key} if key else {}))
-        theirs = told.pop("secret", None)
+        own, asked = agent_exchange.draw()
+        told = self._module(task_vars, **({"key": key} if key else {"asked": asked}))
+        sealed = told.pop("sealed", None)
+        try:
+            theirs = agent_exchange.unseal(own, asked, sealed) if sealed and key is None else None
+        except ValueError as error:
+            raise AnsibleActionFail(f"the host's answer about its key cannot be used: {error}") from error
         enrolled = bool(theirs) and key is None
         if not told.get("failed") and not told.get("unreachable") and key is None:
             key = theirs or signature.new_key()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.hostmend.hardening.plugins.action import security_facts
+from ansible_collections.hostmend.hardening.plugins.action import agent_findings
+from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
+from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.agent_report"
 
 
-class ActionModule(security_facts.ActionModule):
+class ActionModule(agent_findings.ActionModule):
     """Verify and keep the report."""
 
     def run(self, tmp=None, task_vars=None):
@@ -29,19 +31,25 @@ class ActionModule(security_facts.ActionModule):
             age = hearsay.max_age(self._given("agent_max_age", controller.catalog(), task_vars))
             host = hearsay.Host(task_vars.get("inventory_hostname", ""))
             takes = enrol == "anew" or (enrol == "first" and host.key() is None)
-            told = self._execute_module(MODULE, {"tell": takes}, task_vars=task_vars)
-            theirs, text = told.pop("secret", None), told.pop("text", None)
+            own, asked = agent_exchange.draw() if takes else (0, None)
+            told = self._execute_module(MODULE, {"asked": asked}, task_vars=task_vars)
+            sealed, text = told.pop("sealed", None), told.pop("text", None)
             result.update(told, changed=False)
+            result.pop("invocation", None)
             if told.get("failed") or told.get("unreachable"):
                 return result
-            return self._judged(result, host, text, theirs, age)
-        except errors.HostmendError as error:
+            try:
+                theirs = agent_exchange.unseal(own, asked, sealed) if takes and sealed else None
+            except ValueError as error:
+                raise AnsibleActionFail(f"the host's answer about its key cannot be used: {error}") from error
+            return self._judged(result, host, text, theirs, age, task_vars)
+        except (engine.PolicyError, errors.HostmendError) as error:
             raise AnsibleActionFail(str(error)) from error
 
-    def _judged(self, result, host, text, theirs, age):
+    def _judged(self, result, host, text, theirs, age, task_vars):
         hearsay = controller.part("agent.hearsay")
         why = result.pop("why", "")
-        if text is None:
+        if not isinstance(text, str):
             result.update(failed=True, msg=str(why), agent={"kind": "agent", "signature": "missing", "enrolled": False})
             return result
         raw = text.encode("utf-8", "surrogatepass")
@@ -56,8 +64,16 @@ class ActionModule(security_facts.ActionModule):
             host.accept(word, raw)
         result["agent"] = dict(word.source(), enrolled=enrolled)
         if word.counts:
-            score = word.report.get("score")
-            result["agent"]["score"] = score if isinstance(score, int) else None
+            result["agent"]["score"] = self._score(word.report, task_vars)
         else:
             result.update(failed=True, msg=word.reason)
         return result
+
+    def _score(self, report, task_vars):
+        """Return the score that the host has by the controller's catalogue, advisories and waivers."""
+        catalog = controller.catalog()
+        common = self._policy(catalog, task_vars)["common"]
+        updates = controller.part("agent.packages").unpacked(report)
+        said = self._said(report, catalog, common)
+        joined = self._joined(said, updates, report.get("system"), catalog, common, task_vars)
+        return controller.part("report.score").host_score(joined)

@@ -126,12 +126,24 @@ class ActionModule(ActionBase):
                 )
         return names
 
-    def _join(self, result, catalog, common, task_vars):
+    def _joined(self, findings, updates, system, catalog, common, task_vars):
+        """Return a host's findings with what the advisories, the catalogue and the waivers say of them."""
         join = controller.part("catalog").join
+        said = self._compared(controller.part("answer").careful(findings, catalog), updates, system, catalog, task_vars)
+        return self._waived([join(one, catalog) for one in said], common, task_vars)
+
+    def _join(self, result, catalog, common, task_vars, updates=None):
+        """Put a host's findings, joined, and the plan for it into the result.
+
+        :param updates: the facts of the class updates, where they are not among the facts of the result.
+        """
+        given = result.get("ansible_facts")
+        facts = given.get("hostmend") if isinstance(given, dict) else None
+        if updates is None and isinstance(facts, dict):
+            updates = facts.get("updates")
+        joined = self._joined(sound(result.get("findings")), updates, result.get("system"), catalog, common, task_vars)
         # Texts of a host are data: nothing in them is ever evaluated as a template.
-        said = self._compared(sound(result.get("findings")), result, catalog, task_vars)
-        findings = self._waived([join(one, catalog) for one in said], common, task_vars)
-        findings = [wrap_var(one) for one in findings]
+        findings = [wrap_var(one) for one in joined]
         result.update(findings=findings, changed=False)
         plan = controller.part("plan")
         made = plan.for_host(
@@ -148,8 +160,6 @@ class ActionModule(ActionBase):
         told = bool(task_vars.get("hostmend_session")) and not task_vars.get("hostmend_in_wave")
         made["waiting"] = bool(made["roles"]) and waits and told and not self._task.check_mode
         # Only these facts are taken: others would outrank the inventory, and a host must not write its own policy.
-        given = result.get("ansible_facts")
-        facts = given.get("hostmend") if isinstance(given, dict) else None
         result["ansible_facts"] = {
             "hostmend": wrap_var(facts or {}),
             "hostmend_findings": findings,
@@ -158,19 +168,17 @@ class ActionModule(ActionBase):
             "hostmend_running": bool((result.get("system") or {}).get("running", True)),
         }
 
-    def _compared(self, findings, result, catalog, task_vars):
+    def _compared(self, findings, updates, system, catalog, task_vars):
         """Return the findings, with what the bundle of advisories says of the host's packages."""
         if "updates" not in catalog.classes or not any(one["check"] == "updates.cve" for one in findings):
             return findings
         advisories, options = controller.part("advisories"), catalog.classes["updates"].policy
         path = self._chosen("hostmend_updates_advisories", options["advisories"], task_vars)
         days = self._chosen("hostmend_updates_advisories_days", options["advisories_days"], task_vars)
-        given = result.get("ansible_facts")
-        facts = given.get("hostmend") if isinstance(given, dict) else None
         return controller.part("advisories.findings").join(
             findings,
-            facts.get("updates") if isinstance(facts, dict) else None,
-            result.get("system"),
+            updates,
+            system,
             advisories.location(self._loader.path_dwim(path) if path else None),
             options["advisories_days"].default if days is None else days,
         )

@@ -22,7 +22,7 @@ CRON = "/etc/cron.d/hostmend-agent"
 #: All that is the agent's on a host, and the folders that it may have made.
 FILES = (PACKAGE, SETTINGS, KEY) + UNITS + (ENABLED, STAMP, CRON, STATE)
 FOLDERS = ("/usr/local/lib/hostmend", "/etc/hostmend")
-REPORT_LIMIT = 16 * 1024 * 1024
+REPORT_LIMIT = 8 * 1024 * 1024
 
 
 def there(paths=FILES):
@@ -54,8 +54,8 @@ def read_key():
 
 
 def read(path, limit):
-    """Return the bytes of a regular file of at most ``limit`` bytes; OSError or ValueError where there is none."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    """Return the bytes of a regular file of at most ``limit`` bytes; OSError or ValueError where there is none, or a link."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("%s is no regular file" % path)

@@ -22,7 +22,7 @@ ENABLED = ("enabled", "enabled-runtime")
 
 def collect(host, policy):
     """Return the services that others reach and that take passwords, and the gaps."""
-    found, gaps = (_listening if host.live else _enabled)(host, policy)
+    found, gaps = (_listening if host.live else _enabled)(host, policy) if host.boots else ({}, [])
     made = []
     for name in sorted(found):
         about, service = found[name], ban_table.BY_NAME[name]
@@ -127,12 +127,19 @@ def _takes_passwords(host, service, about):
         return _ssh(host, about)
     if service.name == "vsftpd":
         return True, {"settings": _vsftpd(host, about)}
+    if service.name == "dropbear":
+        return True, {"settings": {"stderr": any(re.match(r"-[A-Za-z]*E", word) for word in about["argv"][1:])}}
+    if service.name == "dovecot":
+        return True, {"settings": _dovecot(host)}
+    if service.name == "pure-ftpd":
+        said = (host.read("/etc/pure-ftpd/conf/PAMAuthentication") or "yes").strip().lower()
+        return True, {"settings": {"usepam": "no" if said in ("no", "0", "off") else "yes"}}
     if service.name == "postfix":
         text = texts(host, "/etc/postfix/main.cf", "/etc/postfix/master.cf")
         return re.search(r"^[^#\n]*smtpd_sasl_auth_enable\s*=\s*yes", text, re.MULTILINE) is not None, {}
     if service.name == "nginx":
         text = texts(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/etc/nginx/sites-enabled")
-        return re.search(r"^\s*auth_basic\s+(?!off)\S", text, re.MULTILINE) is not None, {}
+        return re.search(r"^(?:[^#\n]*[;{])?\s*auth_basic\s+(?!off\b)\S", text, re.MULTILINE) is not None, {}
     if service.name == "apache":
         text = texts(host, "/etc/apache2/apache2.conf", "/etc/apache2/conf-enabled", "/etc/apache2/sites-enabled",
                      "/etc/httpd/conf/httpd.conf", "/etc/httpd/conf.d")
@@ -174,6 +181,16 @@ def _ssh(host, about):
     takes = takes or re.search(r"^\s*match\b[\s\S]*^\s*(passwordauthentication|kbdinteractiveauthentication)[ \t=]+yes",
                                _ssh_text(host).lower(), re.MULTILINE) is not None
     return takes, settings
+
+
+def _dovecot(host):
+    """Return the version of Dovecot, which its log hangs on, and whether PAM knows its passwords."""
+    said = host.run(["doveconf", "-n"], seconds=4)
+    if not said.ok:
+        return {}
+    version = re.match(r"# (\d+\.\d+)", said.out)
+    pam = re.search(r"^\s*(?:passdb\s+pam\b|driver\s*=\s*pam\b)", said.out, re.M)
+    return {"version": version.group(1) if version else "", "usepam": "yes" if pam else "no"}
 
 
 def _vsftpd(host, about):
@@ -254,6 +271,32 @@ def live(host, path, service, logs):
         return False
     if path + DELETED in logs["open"] and path not in logs["open"]:
         return False  # the daemon writes on into the file that was here before
+    if service["name"] == "dropbear" and (service.get("settings") or {}).get("stderr") and path in ban_table.AUTH_FILES:
+        return False  # what comes from a standard error is the daemons', not the logins'
     real = os.path.realpath(host.path(path))
     own = [os.path.realpath(host.path(one)) for one in service["own_logs"]]
     return real in own or path in logs["open"] or real in logs["open"] or path in logs["named"]
+
+
+def journal_has(matches, service):
+    """Tell whether a journal match takes what a service logs; None where that depends on what is not known."""
+    if not matches:
+        return True
+    known = {"_COMM": service["identifiers"], "SYSLOG_IDENTIFIER": service["identifiers"], "_UID": ["0"],
+             "_TRANSPORT": ["syslog", "stdout", "journal"], "SYSLOG_FACILITY": ["2", "4", "10", "11", "3"]}
+    units = [service["unit"]] if service["unit"] else []
+    if service["socket"]:
+        units.append(service["socket"].replace(".socket", ".service"))
+        known["_SYSTEMD_SLICE"] = ["system-%s.slice" % service["socket"].split(".")[0], "system.slice"]
+    elif service["unit"]:
+        known["_SYSTEMD_SLICE"] = ["system.slice"]
+    known["_SYSTEMD_UNIT"] = units
+    doubt = False
+    for terms in matches:
+        said = [value in known[field] if known.get(field) else
+                any(value.endswith("/" + one) for one in service["identifiers"]) if field == "_EXE" else None
+                for field, value in terms]
+        if all(one is True for one in said):
+            return True
+        doubt = doubt or False not in said
+    return None if doubt else False

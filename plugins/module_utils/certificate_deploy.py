@@ -21,6 +21,8 @@ import tempfile
 
 REGISTRY = "/etc/hostmend/certificates.json"
 SECONDS = 60
+# systemd waits 90 s for a service that does not stop.
+UNIT_SECONDS = 120
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The configuration tests of services: the first command that is there. What has none is probed only.
 TESTS = {
@@ -76,7 +78,7 @@ def reload(service, unit):
             return
     verb = "restart" if service in RESTARTED or service in RELOADS else "reload"
     if os.path.isdir("/run/systemd/system"):
-        code, said = run(["systemctl", verb, "--", unit])
+        code, said = run(["systemctl", verb, "--", unit], seconds=UNIT_SECONDS)
     else:
         code, said = run(["service", unit.rsplit(".", 1)[0], verb])
     if code != 0:

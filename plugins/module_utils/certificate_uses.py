@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -28,6 +29,8 @@ MOST_NAMES = 16
 KEPT = 8
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 ENABLED = ("enabled", "enabled-runtime")
+ASKABLE = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+\.?\Z")
+READ_ONLY = os.strerror(errno.EROFS)
 # service: (names of its processes, its units, user that reads the key where that is not root)
 SERVICES = {
     "nginx": (("nginx",), ("nginx.service",), ""),
@@ -57,20 +60,25 @@ def collect(host, facts):
         _uses(host, facts, service)
     if host.live and services and not host.system().root:
         facts["gaps"].append({"service": "files", "reason": "not all configurations and keys can be read without root"})
-    facts["uses"] = _unique(facts["uses"])
+    facts["dynamic"] = [one for one in facts["uses"] if one.pop("dynamic", False)]
+    facts["uses"] = _unique([one for one in facts["uses"] if one not in facts["dynamic"]])
     for one in facts["uses"]:
         if one["certificate"] not in facts["files"]:
-            facts["files"][one["certificate"]] = dict(_file(host, one), real=os.path.realpath(host.path(one["certificate"])))
+            real = os.path.realpath(host.path(one["certificate"]))
+            aliases = set(other.get("alias", "") for other in facts["uses"] if other["keystore"]
+                          and os.path.realpath(host.path(other["certificate"])) == real)
+            facts["files"][one["certificate"]] = dict(_file(host, one, aliases), real=real)
+    for one in facts["uses"]:
         one.pop("password", None)
     plan = _plan(host, facts, services) if host.live else []
     for one in facts["uses"]:
         _reach(facts, one, plan)
     _anchor(host, facts)
     _keys(host, facts, services)
-    answers = tls_probe.all_served([(one["address"], one["port"], one["kind"], one["name"]) for one in plan])
-    for one in plan:
-        told = answers.get((one["address"], one["port"], one["kind"], one["name"]),
-                           {"failure": "more than %d listeners and names are there" % tls_probe.MOST})
+    asked = [(one["address"], one["port"], one["kind"], one["name"], one["key_type"]) for one in plan]
+    answers = tls_probe.all_served(asked)
+    for what, one in zip(asked, plan):
+        told = answers.get(what, {"failure": "more than %d listeners and names are there" % tls_probe.MOST})
         # A service that does not offer TLS serves no certificate, whatever its files name.
         if not told.get("failure", "").startswith("it does not offer TLS"):
             facts["served"].append(dict(one, **told))
@@ -79,7 +87,8 @@ def collect(host, facts):
 def _unique(uses):
     made = {}
     for one in uses:
-        key = (one["service"], one["unit"], one["certificate"], one["key"], tuple(one["ports"]), tuple(one["names"]))
+        key = (one["service"], one["unit"], one["certificate"], one["key"], tuple(one["ports"]), tuple(one["names"]),
+               one.get("alias", ""))
         made.setdefault(key, one)
     return list(made.values())[:MOST_FILES]
 
@@ -101,7 +110,9 @@ def _services(host):
         enabled = [unit for unit in known if unit in units and units[unit].enabled in ENABLED]
         if not mine and not enabled:
             continue
-        unit = next((one.unit for one in mine if one.unit and one.unit.endswith(".service")), "") or (enabled or [""])[0]
+        # Without systemd a script stands for the unit.
+        scripts = [unit for unit in known if host.exists("/etc/init.d/" + unit[:-len(".service")])]
+        unit = next((one.unit for one in mine if one.unit and one.unit.endswith(".service")), "") or (enabled + scripts + [""])[0]
         workers = [one.uid for one in mine if one.uid]
         made.append({"name": name, "unit": unit, "pids": set(one.pid for one in mine), "processes": mine, "user": user,
                      "uid": workers[0] if workers else None})
@@ -113,12 +124,19 @@ def _run(host, facts, service, argv, what):
     answer = host.run(argv, seconds=4)
     if answer.ok:
         return answer.out
-    why = answer.failure or next((line.strip() for line in (answer.err + answer.out).splitlines() if "emerg" in line
-                                  or "rror" in line), (answer.err or answer.out).strip().split("\n")[0])
+    _refused(facts, service, answer, what)
+    return None
+
+
+def _refused(facts, service, answer, what):
+    """Keep why a command of a service did not tell."""
+    lines = [line.strip() for line in (answer.err + answer.out).splitlines() if line.strip()]
+    at = next((number for number, line in enumerate(lines) if "emerg" in line or "rror" in line), 0)
+    # Apache says where in one line, and what in the next.
+    why = answer.failure or " ".join(lines[at:at + 1 + (lines[at].endswith(":") if lines else 0)])
     # Neither a time nor a process in it, so that it reads the same at every audit.
     why = re.sub(r"^[\d/]+ [\d:]+ |\[emerg\] (\d+#\d+: )?", "", why)
     facts["gaps"].append({"service": service["name"], "reason": "%s: %s" % (what, why[:300])})
-    return None
 
 
 def _uses(host, facts, service):
@@ -136,13 +154,17 @@ def _uses(host, facts, service):
 
 def _nginx(host, facts, service, files):
     main = "/etc/nginx/nginx.conf"
-    if host.executes:
-        text = _run(host, facts, service, ["nginx", "-T"], "nginx refuses its configuration")
-        if text is None:
+    # Before it tells its configuration it makes the folders and logs that it misses, and an audit makes nothing: where it
+    # does not run, or this process sees a system that is read-only, its files are read without it.
+    if host.executes and service["processes"]:
+        answer = host.run(["nginx", "-T"], seconds=4)
+        if answer.ok:
+            printed = tls_configs.nginx_printed(answer.out)
+            main = next(iter(printed), main)
+            files.read = lambda path: printed.get(path, None if path == main else host.read(path))
+        elif READ_ONLY not in answer.err:
+            _refused(facts, service, answer, "nginx refuses its configuration")
             return []
-        printed = tls_configs.nginx_printed(text)
-        main = next(iter(printed), main)
-        files.read = lambda path: printed.get(path, None if path == main else host.read(path))
     return tls_configs.nginx(files, main)
 
 
@@ -159,18 +181,22 @@ def _apache(host, facts, service, files):
 
 def _haproxy(host, facts, service, files):
     named = [word for one in service["processes"] for flag, word in zip(one.argv, one.argv[1:]) if flag == "-f"]
+    state = tls_configs.haproxy_state()
     return [one for main in dict.fromkeys(named or ["/etc/haproxy/haproxy.cfg"])
             for main in (["%s/%s" % (main, name) for name in files.list(main)] or [main])
-            for one in tls_configs.haproxy(files, main)]
+            for one in tls_configs.haproxy(files, main, state)]
 
 
 def _postfix(host, facts, service, files):
     main = "/etc/postfix/main.cf"
-    if not host.executes:
-        return tls_configs.postfix(files.open(main), main)
-    text = _run(host, facts, service, ["postconf", "-n"], "postconf cannot read the configuration")
-    overrides = _run(host, facts, service, ["postconf", "-P"], "postconf cannot read the configuration")
-    return tls_configs.postfix("%s\n%s" % (text or "", overrides or ""), main)
+    if host.executes:
+        text = _run(host, facts, service, ["postconf", "-n"], "postconf cannot read the configuration") or ""
+        text += "\n%s" % (_run(host, facts, service, ["postconf", "-P"], "postconf cannot read the configuration") or "")
+    else:
+        text = files.open(main)
+        if host.exists("/etc/postfix/master.cf"):
+            text += "\n" + tls_configs.postfix_overrides(files.open("/etc/postfix/master.cf"))
+    return tls_configs.postfix(text, main, host.read) + tls_configs.postfix_names(files, text)
 
 
 def _dovecot(host, facts, service, files):
@@ -220,15 +246,21 @@ def _postgresql(host, facts, service, files):
 
 
 def _redis(host, facts, service, files):
-    named = [word for one in service["processes"] for part in one.argv[1:] for word in part.split(" ") if word.endswith(".conf")]
+    # The title of a process hides its file; each instance has its own, and its own unit.
+    named = {}
+    for one in service["processes"]:
+        named.setdefault(redis_config.config_path(host, one, {}), one.unit)
+    named.pop("", None)
     standard = [one for one in ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/valkey/valkey.conf") if host.exists(one)]
     made = []
-    for main in dict.fromkeys(named or standard):
+    for main in named or standard:
         settings = redis_config.read_settings(main, host.read, host.list, "/")
         words = dict((name, (settings.last(name) or [""])[0]) for name in ("tls-cert-file", "tls-key-file", "tls-port"))
         if words["tls-cert-file"].startswith("/") and words["tls-port"] not in ("", "0"):
-            made.append(tls_configs.use(main, words["tls-cert-file"], words["tls-key-file"], (),
-                                        [int(words["tls-port"])] if words["tls-port"].isdecimal() else []))
+            one = tls_configs.use(main, words["tls-cert-file"], words["tls-key-file"], (),
+                                  [int(words["tls-port"])] if words["tls-port"].isdecimal() else [])
+            unit = named.get(main) or ""
+            made.append(dict(one, unit=unit) if unit.endswith(".service") else one)
     return made
 
 
@@ -239,7 +271,8 @@ def _tomcat(host, facts, service, files):
     made = []
     for base in dict.fromkeys(bases):
         path = base + "/conf/server.xml"
-        made += tls_configs.tomcat(files.open(path), path, base)
+        words = [word for one in service["processes"] if "-Dcatalina.base=" + base in one.argv for word in one.argv]
+        made += tls_configs.tomcat(files, path, base, tls_configs.java_properties(files, base, words))
     return made
 
 
@@ -263,15 +296,15 @@ def _bytes(host, path):
     return (None, "permission denied") if text is None else (text.encode("utf-8", "surrogateescape"), "")
 
 
-def _file(host, one):
-    """Return the certificates of a file, leaf first."""
+def _file(host, one, aliases=("",)):
+    """Return the certificates of a file, leaf first; of a keystore those by the aliases that servers name."""
     path = one["certificate"]
     data, why = _bytes(host, path)
     if data is None:
         return {"certificates": [], "faults": [why]}
     try:
         if one["keystore"] or keystores.is_jks(data):
-            made, faults = _keystore(host, path, data, one.get("password", "changeit"))
+            made, faults = _keystore(host, path, data, one.get("password"), aliases)
         else:
             made, faults = x509.certificates(data)
     except x509.Malformed as error:
@@ -285,19 +318,34 @@ def _file(host, one):
     return {"certificates": made[:KEPT], "faults": faults[:KEPT]}
 
 
-def _keystore(host, path, data, password):
-    """Return (certificates, faults) of a keystore."""
+def _keystore(host, path, data, password, aliases):
+    """Return (certificates, faults) of a keystore; a password that is not known is None."""
+    if not data:
+        return [], ["it is empty"]
     if keystores.is_jks(data):
         chains = keystores.jks_chains(data)
-        return next(iter(chains.values()), []), [] if chains else ["there is no key in it"]
+        if password is not None and not keystores.jks_opens(data, password):
+            return [], [keystores.WRONG_PASSWORD]
+        return keystores.chosen(chains, aliases)
     if not keystores.is_pkcs12(data):
-        return x509.certificates(data)
-    # The password goes over the standard input: arguments can be seen by all.
-    answer = host.run(["openssl", "pkcs12", "-in", path, "-nokeys", "-passin", "stdin"], seconds=4, stdin=password + "\n")
-    if not answer.ok:
-        return [], ["the keystore does not open with the password in server.xml"]
-    made, faults = x509.bundle(answer.out)
-    return sorted(made, key=lambda one: one["ca"]), faults
+        if data[:1] == b"\x30" or b"-----BEGIN" in data:
+            return x509.certificates(data)
+        return [], ["it is no keystore of a kind that is known (JKS, JCEKS, PKCS#12)"]
+    if password is None:
+        return [], ["its password is not in server.xml, but in a variable or a file that cannot be read"]
+    answer = None
+    # What Java 8 and Windows made is read by OpenSSL 3 with its old algorithms alone.
+    for more in ([], ["-legacy"]):
+        # The password goes over the standard input: arguments can be seen by all.
+        answer = host.run(["openssl", "pkcs12", "-in", path, "-nokeys", "-info", "-passin", "stdin"] + more, seconds=4,
+                          stdin=password + "\n")
+        if answer.ok or "unsupported" not in answer.err:
+            break
+    if answer.ok:
+        return keystores.chosen(keystores.pkcs12_chains(answer.out, answer.err), aliases)
+    if answer.failure:
+        return [], ["the keystore cannot be read: openssl: %s" % answer.failure]
+    return [], [keystores.WRONG_PASSWORD if "invalid password" in answer.err else "openssl cannot read the keystore"]
 
 
 def _anchor(host, facts):
@@ -355,11 +403,14 @@ def _key(host, path, uses, services, accounts):
         about = os.stat(real)
     except OSError as error:
         return {"failure": error.strerror}
+    if not stat.S_ISREG(about.st_mode):
+        return {"failure": "it is no file"}
     mode = stat.S_IMODE(about.st_mode)
     others = "read" if mode & stat.S_IROTH else "change" if mode & stat.S_IWOTH else ""
     if others and not _others_enter(real, host.root):
         others = ""
-    made = {"mode": "%04o" % mode, "owner": names.get(about.st_uid, str(about.st_uid)), "others": others, "worker": "",
+    made = {"real": real,
+            "mode": "%04o" % mode, "owner": names.get(about.st_uid, str(about.st_uid)), "others": others, "worker": "",
             "group": groups.get(about.st_gid, str(about.st_gid)), "want_mode": "%04o" % (mode & 0o640), "want_group": ""}
     for use in uses:
         service = next(one for one in services if one["name"] == use["service"])
@@ -429,33 +480,54 @@ def _matches(host, certificate, key):
 # Listeners
 
 def _plan(host, facts, services):
-    """Return what is to be asked: {service, address, port, kind, name, loopback}."""
+    """Return what is to be asked: {service, address, port, kind, name, key_type, loopback}."""
     made = []
     own = host.netns()
     items = [one for one in host.listeners().items if one.proto == "tcp" and one.netns == own and one.container is None]
+    uses = facts["uses"] + facts["dynamic"]
     for one in items:
         address = _address(one, items)
         if not address:
             continue
         service = next((service for service in services if service["pids"] & set(one.pids)), None)
-        kind = _kind(service, one, facts["uses"])
+        kind = _kind(service, one, uses)
         if kind is None:
             continue
         name = service["name"] if service else one.process or "a program"
-        names = [""] + sorted(set(name for use in facts["uses"] if service and use["service"] == service["name"]
+        names = [""] + sorted(set(name for use in uses if service and use["service"] == service["name"]
                                   and (not use["ports"] or one.port in use["ports"]) for name in _asked_for(facts, use)
-                                  if re.match(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+\.?\Z", name)))[:MOST_NAMES]
+                                  if ASKABLE.match(name)))[:MOST_NAMES]
         near = all(other.is_loopback() for other in items if other.port == one.port and set(other.pids) & set(one.pids))
-        made += [{"service": name, "address": address, "port": one.port, "kind": kind, "name": asked, "loopback": near}
-                 for asked in names]
-    return list(dict(((one["address"], one["port"], one["name"]), one) for one in made).values())
+        made += [{"service": name, "address": address, "port": one.port, "kind": kind, "name": asked, "key_type": key_type,
+                  "loopback": near} for asked in names for key_type in [""] + _key_types(facts, name, one.port, asked)]
+    # Those of the second kind of key come last, where there is no time for all.
+    made.sort(key=lambda one: bool(one["key_type"]))
+    return list(dict(((one["address"], one["port"], one["name"], one["key_type"]), one) for one in made).values())
+
+
+def _key_types(facts, service, port, name):
+    """Return the kinds of keys that a name has certificates of, where there are several: each is asked for by itself."""
+    found = set()
+    for one in facts["uses"]:
+        if one["service"] == service and (not one["ports"] or port in one["ports"]):
+            names = _asked_for(facts, one)
+            if name in names if name else not any(ASKABLE.match(other) for other in names):
+                found.add(leaf_of(facts, one["certificate"]).get("key_type"))
+    found &= set(tls_probe.CIPHERS)
+    return sorted(found) if len(found) > 1 else []
+
+
+def leaf_of(facts, path):
+    """Return the certificate that a file begins with; {} where none can be read."""
+    return next(iter(facts["files"].get(path, {}).get("certificates", [])), {})
 
 
 def _asked_for(facts, use):
-    """Return the names to ask for a certificate by: HAProxy goes by those in the certificate."""
-    if use["names"] or use["service"] != "haproxy":
+    """Return the names to ask for a certificate by; HAProxy, and a pattern as a name, have those in the certificate."""
+    if any(ASKABLE.match(name) for name in use["names"]) or not (
+            use["service"] == "haproxy" or any(name.startswith("~") for name in use["names"])):
         return use["names"]
-    return [name for one in facts["files"][use["certificate"]]["certificates"][:1] for name in one["names"]]
+    return leaf_of(facts, use["certificate"]).get("names", [])
 
 
 def _address(one, items):
@@ -479,7 +551,8 @@ def _kind(service, one, uses):
     if name in ("nginx", "apache", "haproxy", "tomcat", "redis"):
         mine = [use for use in uses if use["service"] == name]
         known = one.port in [port for use in mine for port in use["ports"]] or (one.port == 443 and mine)
-        return "" if known else None
+        # What no configuration tells of may be in one that is not known.
+        return "" if known or one.port in TLS_PORTS else None
     if name == "postgresql":
         return "postgresql"
     if name == "mysql":
@@ -496,7 +569,7 @@ def _reach(facts, one, plan):
     one["loopback"] = all(probe["loopback"] for probe in mine) if mine else bool(one.pop("near", False))
     one.pop("near", None)
     one["probes"] = [(probe["address"], probe["port"], probe["kind"], probe["name"]) for probe in mine
-                     if not probe["name"] or probe["name"] in _asked_for(facts, one)]
+                     if not probe["key_type"] and (not probe["name"] or probe["name"] in _asked_for(facts, one))]
 
 
 # Renewal

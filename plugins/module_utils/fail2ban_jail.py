@@ -66,7 +66,9 @@ def render(facts, asked, services, server_text):
         wanted = facts["wanted"][name]
         lines = ["enabled = true", "filter = %s" % wanted["filter"], "backend = %s" % wanted["backend"]]
         if wanted["failregex"]:
-            lines.append("failregex = %s" % "\n            ".join(safe(one) for one in wanted["failregex"]))
+            # Beside a filter, those of the filter stay.
+            regexes = (["%(known/failregex)s"] if wanted["filter"] else []) + [safe(one) for one in wanted["failregex"]]
+            lines.append("failregex = %s" % "\n            ".join(regexes))
         if wanted["logpath"]:
             lines.append("logpath = %s" % "\n          ".join(safe(one) for one in wanted["logpath"]))
         if wanted["journalmatch"]:

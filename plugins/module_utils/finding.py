@@ -6,7 +6,7 @@
 
 A finding names the check and the resource and carries the evidence. Titles, severities and
 fixes are the controller's catalogue's; a detector sets ``severity`` or ``risk`` only where the
-single case differs from the catalogue's default.
+single case differs from the catalogue's default. A risk below the default is not believed.
 """
 
 from __future__ import annotations

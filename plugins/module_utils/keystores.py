@@ -6,11 +6,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
 import struct
 
 from ansible_collections.hostmend.hardening.plugins.module_utils import x509
 
-MAGIC = 0xFEEDFEED
+MAGIC, JCEKS = 0xFEEDFEED, 0xCECECECE
+# What a JKS mixes into its digest beside the password (sun.security.provider.JavaKeyStore).
+WHITENER = b"Mighty Aphrodite"
+DIGEST_BYTES = 20
+BAGS = re.compile(r"^(?:Shrouded Keybag|Key bag)", re.M)
+WRONG_PASSWORD = "the keystore does not open with the password in server.xml, or is damaged"
 MOST_ENTRIES = 256
 MOST_CHAIN = 16
 PRIVATE_KEY, TRUSTED = 1, 2
@@ -36,8 +44,15 @@ class _Reader:
 
 
 def is_jks(data):
-    """True where the bytes are a JKS."""
-    return data[:4] == struct.pack(">I", MAGIC)
+    """True where the bytes are a JKS, or a JCEKS, which has the same form."""
+    return data[:4] in (struct.pack(">I", MAGIC), struct.pack(">I", JCEKS))
+
+
+def jks_opens(data, password):
+    """Tell whether a JKS is whole and has this password, by the digest at its end."""
+    body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+    made = hashlib.sha1(password.encode("utf-16-be", "surrogatepass") + WHITENER + body).digest()
+    return hmac.compare_digest(made, digest)
 
 
 def is_pkcs12(data):
@@ -52,7 +67,7 @@ def is_pkcs12(data):
 def jks_chains(data):
     """Return {alias: certificates, leaf first} of the keys in a JKS; the keys themselves are passed over."""
     reader = _Reader(data)
-    if reader.number(">I") != MAGIC or reader.number(">I") not in (1, 2):
+    if reader.number(">I") not in (MAGIC, JCEKS) or reader.number(">I") not in (1, 2):
         raise x509.Malformed("it is no JKS keystore of version 1 or 2")
     count = reader.number(">I")
     if count > MOST_ENTRIES:
@@ -79,3 +94,42 @@ def jks_chains(data):
         if chain:
             made[alias] = chain
     return made
+
+
+def pkcs12_chains(printed, told):
+    """Return {alias: certificates, leaf first} of the keys in a PKCS#12.
+
+    :param printed: what ``openssl pkcs12 -nokeys`` prints; a certificate that a key goes with has a ``localKeyID``.
+    :param told: what it says of it with ``-info``.
+    """
+    leaves, others = [], []
+    for part in re.split(r"^Bag Attributes", printed, flags=re.M):
+        for one in x509.bundle(part)[0]:
+            name = re.search(r"^ +friendlyName: (.*)$", part, re.M)
+            mine = re.search(r"^ +localKeyID:", part, re.M)
+            (leaves if mine else others).append((name.group(1).strip() if name else "", one))
+    if not leaves and BAGS.search(told):
+        # Who made it left that out.
+        others.sort(key=lambda pair: pair[1]["ca"])
+        leaves, others = others[:1], others[1:]
+    above = [one for _name, one in others]
+    return dict((name or "key %d" % number, x509.chain([leaf] + above)) for number, (name, leaf) in enumerate(leaves, 1))
+
+
+def chosen(chains, aliases):
+    """Return (certificates, faults) of the keys that a server takes: those by these aliases, or the only one.
+
+    :param aliases: what it names them by, '' where it names none.
+    """
+    if not chains:
+        return [], ["there is no key in it"]
+    named = dict((name.lower(), chain) for name, chain in chains.items())
+    wanted = set(alias.lower() for alias in aliases if alias)
+    missing = sorted(wanted - set(named))
+    if missing:
+        return [], ["there is no key %s in it" % missing[0]]
+    if "" in aliases and len(named) > 1:
+        return [], ["there are %d keys in it, and nothing says which of them is served (certificateKeyAlias)" % len(named)]
+    # What ends first is what is judged.
+    mine = sorted((chain for name, chain in named.items() if not wanted or name in wanted), key=lambda one: one[0]["not_after"])
+    return [one for chain in mine for one in chain], []

@@ -17,6 +17,7 @@ PERIODS = {"hourly": 1 / 24, "daily": 1, "weekly": 7, "monthly": 30, "yearly": 3
 # Before 3.22: "weekly (4 rotations)"; since then: "weekly empty log files are rotated, (4 rotations), ..."
 _ROTATING = re.compile(r"^rotating pattern: (.*?)\s+(hourly|weekly|monthly|yearly|after (\d+) days|\d+ bytes)"
                        r"(?: [^(\n]*)?\((?:(\d+) rotations|no old logs will be kept)\)", re.MULTILINE | re.DOTALL)
+_ENDS = re.compile(r"^(?:considering log|rotating pattern)", re.MULTILINE)
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)
 
 
@@ -63,7 +64,7 @@ def parse(text, file=""):
 
 
 def parse_debug(text):
-    """Return ([{patterns, days, count}], [errors]) of what ``logrotate -d`` said."""
+    """Return ([{patterns, days, count, early}], [errors]) of what ``logrotate -d`` said; early: by size before its time."""
     rotations = []
     for match in _ROTATING.finditer(text):
         patterns, period, after, count = match.groups()
@@ -72,7 +73,9 @@ def parse_debug(text):
         except ValueError:
             names = patterns.split()
         days = float(after) if after else PERIODS.get(period)
-        rotations.append({"patterns": names, "days": days, "count": int(count or 0)})
+        ends = _ENDS.search(text, match.end())
+        rest = text[match.start():ends.start() if ends else None]
+        rotations.append({"patterns": names, "days": days, "count": int(count or 0), "early": "are rotated earlier" in rest})
     return rotations, _ERROR.findall(text)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-SUCCESS, FAILURE, IGNORE = "success", "auth_err", "ignore"
+SUCCESS, FAILURE, IGNORE, UNAVAILABLE = "success", "auth_err", "ignore", "authinfo_unavail"
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")
 DEEPEST = 16
 MOST_LINES = 1000
@@ -156,7 +156,39 @@ def _walk(entries, answer, asked, impression, status):
 
 PASSWORDS = ("pam_unix.so", "pam_sss.so", "pam_ldap.so", "pam_winbind.so", "pam_krb5.so", "pam_userdb.so",
              "pam_pwdb.so", "pam_systemd_home.so", "pam_ecryptfs_password.so")
+# Ways in that need no password.
+OTHER_WAYS = ("pam_fprintd.so", "pam_u2f.so", "pam_sss_gss.so", "pam_rootok.so", "pam_pkcs11.so", "pam_ssh_agent_auth.so",
+              "pam_timestamp.so", "pam_google_authenticator.so", "pam_oath.so", "pam_yubico.so", "pam_duo.so")
+CARDS = {"try_cert_auth", "require_cert_auth"}
 DENY, FAILLOCK, TALLY = "pam_deny.so", "pam_faillock.so", "pam_tally2.so"
+CONF = "/etc/security/faillock.conf"
+
+
+@dataclass(frozen=True)
+class Lockout:
+    """How the stacks of a service lock accounts; ``failure`` says why that cannot be told, and then nothing else is."""
+
+    problems: list = field(default_factory=list)
+    settings: dict = field(default_factory=dict)
+    failure: str = ""
+
+    @property
+    def wrong(self):
+        """What keeps them from being known to lock."""
+        return [self.failure] if self.failure else self.problems
+
+
+def judged(read, service, account=None):
+    """Return the :class:`Lockout` of a service's stacks, which is never an error.
+
+    :param read: a function that returns the text of a path, None where it cannot be read.
+    :param account: the service with the stack of accounts, where that is another.
+    """
+    try:
+        auth = load(read, service, "auth")
+        return Lockout(lockout(auth, load(read, account or service, "account")), settings(auth, read(CONF)))
+    except StackError as error:
+        return Lockout(failure=str(error))
 
 
 def settings(entries, conf_text):
@@ -165,7 +197,7 @@ def settings(entries, conf_text):
     for line in logical_lines(conf_text or ""):
         name, _equals, value = line.partition("=")
         made[name.strip()] = value.strip()
-    for entry in entries:
+    for entry in _flat(entries):
         if entry.module == FAILLOCK:
             for argument in entry.arguments:
                 name, _equals, value = argument.partition("=")
@@ -174,6 +206,7 @@ def settings(entries, conf_text):
 
 
 def _said(wrong, locked):
+    """Return what the modules say to a local account's password, which is all that its user has to show."""
     def answer(entry):
         if entry.module == FAILLOCK:
             if "authfail" in entry.arguments:
@@ -183,14 +216,29 @@ def _said(wrong, locked):
             return SUCCESS
         if entry.module == TALLY:
             return FAILURE if locked else SUCCESS
+        if set(entry.arguments) & CARDS:
+            return UNAVAILABLE
         if entry.module in PASSWORDS:
             return FAILURE if wrong else SUCCESS
+        if entry.module in OTHER_WAYS or entry.module == "pam_succeed_if.so" and entry.control.get(SUCCESS) == "done":
+            # Beside the password a second factor is there; in its place it is not.
+            return SUCCESS if entry.control.get(FAILURE, entry.control.get("default")) in ("bad", "die") else FAILURE
         return FAILURE if entry.module == DENY else SUCCESS
     return answer
 
 
+def _takes_passwords(asked):
+    """Tell whether a stack got to a password before it was closed to all."""
+    for entry in asked:
+        if entry.module in PASSWORDS and not set(entry.arguments) & CARDS:
+            return True
+        if entry.module == DENY and entry.control.get(FAILURE, entry.control.get("default")) in ("bad", "die"):
+            return False
+    return True
+
+
 def lockout(auth, account):
-    """Return what is wrong with how a stack locks accounts, one phrase each; none where it does lock.
+    """Return what is wrong with how a stack locks accounts, one phrase each; none where it locks, or takes no password.
 
     Three logins are tried on it: a wrong password, the right one of a locked account, and the right one.
     """
@@ -199,6 +247,8 @@ def lockout(auth, account):
         return ["no line of pam_faillock"]
     problems = []
     let_in, asked = run(auth, _said(True, False))
+    if not let_in and not _takes_passwords(asked):
+        return []
     if not any(entry.module == TALLY or entry.module == FAILLOCK and "authfail" in entry.arguments for entry in asked):
         problems.append("a wrong password is not counted (authfail is not reached)")
     if let_in:
@@ -210,7 +260,7 @@ def lockout(auth, account):
     if not let_in or any(entry.module == FAILLOCK and "authfail" in entry.arguments for entry in asked):
         problems.append("a right password counts as wrong")
     resets = any(entry.module == FAILLOCK and "authsucc" in entry.arguments or entry.module == TALLY for entry in asked)
-    if not resets and not any(entry.module == FAILLOCK for entry in run(account, lambda entry: SUCCESS)[1]):
+    if not resets and not any(entry.module == FAILLOCK for entry in run(account, _said(False, False))[1]):
         problems.append("a right password does not set the count back (no account line)")
     return problems
 

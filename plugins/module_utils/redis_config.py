@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import re
 
 REPEATED = ("include", "user", "rename-command", "save", "loadmodule", "client-output-buffer-limit", "sentinel")
 MOST_FILES = 200
@@ -206,3 +207,19 @@ def weak_words(extra, names, year):
             words += [name, name + "123", name + "@123", name + "1", name.capitalize() + "123"]
             words += ["%s%s%d" % (name, sign, year - ago) for sign in ("", "@") for ago in range(3)]
     return list(dict.fromkeys(words))[:2000]
+
+
+def config_path(host, process, info):
+    """Return the configuration file: as the server says, else from its arguments, else from its unit."""
+    if info.get("config_file", "").startswith("/"):
+        return info["config_file"]
+    words = [word for argument in process.argv[1:] for word in argument.split(" ")]
+    for word in words:
+        if word.endswith(".conf"):
+            return os.path.join(process.cwd or "/", word)
+    if process.unit:
+        shown = host.run(["systemctl", "show", "--property=ExecStart", "--", process.unit])
+        match = re.search(r"argv\[\]=\S+ (/[^ ;]+)", shown.out)
+        if match:
+            return match.group(1)
+    return ""

@@ -18,6 +18,8 @@ import shlex
 from xml.etree import ElementTree
 
 MOST_FILES = 2000
+POSTFIX_PORTS = {"smtp": 25, "smtps": 465, "submissions": 465, "submission": 587}
+POSTFIX_MAPS = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm", "texthash")
 MOST_USES = 500
 DEEPEST = 12
 NGINX_TOKEN = re.compile(r"""\s+|\#[^\n]*|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|([{};])
@@ -132,7 +134,9 @@ def _nginx_block(tokens, above, made, prefix, server):
                 mine[name], own = [], own | {name}
             mine[name] = mine[name] + [words[1]]
         elif server and name == "server_name":
-            server["names"] += words[1:]
+            for word in words[1:]:
+                # ``.example.org`` is short for the name and all below it.
+                server["names"] += [word[1:], "*" + word] if word[:1] == "." and word[1:] else [word]
         elif server and name == "listen" and len(words) > 1:
             server["listens"].append(words[1:])
         elif server and name == "ssl" and words[1:] == ["on"]:
@@ -150,9 +154,11 @@ def _nginx_server(server, settings, made, prefix):
     if not ports:
         return
     for certificate, key in zip(settings["ssl_certificate"], settings["ssl_certificate_key"] or [""]):
-        if "$" not in certificate and not certificate.startswith(("data:", "engine:", "store:")):
-            made.append(use(server["file"], os.path.join(prefix, certificate), os.path.join(prefix, key) if key else "",
-                            [one.lower() for one in server["names"]], ports))
+        if not certificate.startswith(("data:", "engine:", "store:")):
+            one = use(server["file"], os.path.join(prefix, certificate), os.path.join(prefix, key) if key else "",
+                      [one.lower() for one in server["names"]], ports)
+            # With a variable in its name the file is known at each handshake only.
+            made.append(dict(one, dynamic=True) if "$" in certificate else one)
 
 
 # Apache
@@ -255,38 +261,91 @@ def _apache_host(host, top, state):
 
 # HAProxy
 
-def haproxy(files, main):
+HAPROXY_SECTIONS = ("global", "defaults", "frontend", "backend", "listen", "crt-store", "peers", "resolvers", "mailers",
+                    "userlist", "cache", "program", "http-errors", "ring", "fcgi-app", "log-forward", "log-profile", "traces",
+                    "acme")
+
+
+def haproxy_state():
+    """Return what one file of an HAProxy configuration leaves to the next: its folders, and what its crt-stores hold."""
+    return {"crt-base": "", "key-base": "", "stores": {}}
+
+
+def haproxy(files, main, state=None):
     """Return the uses of an HAProxy configuration: files, folders and lists of certificates at its binds."""
-    made, base = [], ""
+    made, state, store = [], state or haproxy_state(), None
     for line in files.open(main).split("\n"):
         try:
             words = shlex.split(line, comments=True)
         except ValueError:
             words = line.split()
-        if words[:1] == ["crt-base"] and len(words) > 1:
-            base = words[1]
+        if words[:1] and words[0] in HAPROXY_SECTIONS:
+            # A store begins with the folders of the global section, and may name others.
+            store = dict(state, name=words[1] if len(words) > 1 else "") if words[0] == "crt-store" else None
+        elif words[:1] and words[0] in ("crt-base", "key-base") and len(words) > 1:
+            (state if store is None else store)[words[0]] = words[1]
+        elif words[:1] == ["load"] and store is not None:
+            _haproxy_load(store, words[1:], state)
         if words[:1] != ["bind"] or "ssl" not in words[2:]:
             continue
         ports = [int(port) for port in re.findall(r":(\d+)(?:,|$)", words[1])]
         for number, option in enumerate(words[2:-1], 3):
             value = words[number]
-            if option == "crt":
-                for path in _haproxy_paths(files, os.path.join(base, value)):
-                    made.append(use(main, path, _haproxy_key(files, path), (), ports))
+            if option in ("crt", "default-crt"):
+                made += [use(main, path, key, (), ports) for path, key in _haproxy_pairs(files, state, value)]
             elif option == "crt-list":
-                for entry in files.open(value).split("\n"):
-                    parts = entry.split()
-                    if parts and parts[0][0] != "#":
-                        names = [one.lower() for one in parts[1:] if re.match(r"[\w*][\w.*-]+\Z", one)]
-                        path = os.path.join(base, parts[0])
-                        made.append(use(value, path, _haproxy_key(files, path), names, ports))
+                made += _haproxy_list(files, state, value, ports)
     return made[:MOST_USES]
+
+
+def _haproxy_load(store, words, state):
+    """Note what a line of a crt-store loads, under the name that binds know it by."""
+    options = dict(zip(words[::2], words[1::2]))
+    certificate = options.get("crt", "")
+    if not certificate:
+        return
+    path = os.path.join(store["crt-base"], certificate)
+    if "alias" in options:
+        name = "@%s/%s" % (store["name"], options["alias"])
+    elif store["name"]:
+        name = "@%s/%s" % (store["name"], certificate.lstrip("/"))
+    else:
+        name = os.path.join(state["crt-base"], certificate)
+    # No file beside it is looked for: without a key of its own, that is in the file.
+    state["stores"][name] = (path, os.path.join(store["key-base"], options["key"]) if "key" in options else path)
+
+
+def _haproxy_list(files, state, value, ports):
+    """Return the uses of a crt-list: a file, in brackets its settings, and the names that it is for."""
+    made = []
+    for entry in files.open(value).split("\n"):
+        match = re.match(r"\s*([^\s#\[]\S*)\s*(?:\[([^\]]*)\])?(.*)", entry)
+        if match:
+            names = [one.lower() for one in match.group(3).split() if re.match(r"[\w*][\w.*-]+\Z", one)]
+            given = re.search(r"(?:^|\s)key\s+(\S+)", match.group(2) or "")
+            for path, key in _haproxy_pairs(files, state, match.group(1)):
+                made.append(use(value, path, os.path.join(state["key-base"], given.group(1)) if given else key, names, ports))
+    return made
+
+
+def _haproxy_pairs(files, state, value):
+    """Return (certificate, key) of what a bind or a list names: a file, a folder, or what a crt-store holds."""
+    path = value if value.startswith("@") else os.path.join(state["crt-base"], value)
+    if path in state["stores"]:
+        return [state["stores"][path]]
+    if value.startswith("@"):
+        files.gap("no crt-store that can be read holds %s" % value)
+        return []
+    return [(one, _haproxy_key(files, one)) for one in _haproxy_paths(files, path)]
 
 
 def _haproxy_paths(files, path):
     inside = files.list(path)
     if not inside:
-        return [path]
+        beside = files.list(os.path.dirname(path))
+        bundle = [path + kind for kind in (".rsa", ".ecdsa", ".dsa") if os.path.basename(path) + kind in beside]
+        # One of each kind of key, by the name that they share.
+        return bundle if bundle and os.path.basename(path) not in beside else [path]
     return ["%s/%s" % (path.rstrip("/"), name) for name in inside
             if not name.startswith(".") and not name.endswith((".key", ".ocsp", ".issuer", ".sctl"))]
 
@@ -300,24 +359,86 @@ def _haproxy_key(files, path):
 
 # Mail
 
-def postfix(text, file):
-    """Return the uses that ``postconf -n`` and the overrides of ``postconf -P``, or main.cf, tell of."""
-    settings = {}
-    made = []
+def postfix(text, file, read=None):
+    """Return the uses that ``postconf -n`` and the overrides of ``postconf -P``, or main.cf, tell of.
+
+    An override counts at the port of its service alone, and there on top of main.cf.
+    """
+    settings = {"": {}}
     for line in re.sub(r"\n[ \t]+", " ", text).split("\n"):
-        match = re.match(r"(?:([\w.:/*-]+)/)?(smtpd_tls_(?:ec|d)?(?:cert|key|chain)_?files?)\s*=\s*(.*)", line)
+        match = re.match(r"(?:([\w.:\[\]*-]+/[\w-]+)/)?(smtpd_tls_(?:ec|d)?(?:cert|key|chain)_?files?)\s*=\s*(.*)", line)
         if match:
             settings.setdefault(match.group(1) or "", {})[match.group(2)] = match.group(3).strip()
+    main = settings.pop("")
+    ports = dict((service, _postfix_port(service)) for service in settings)
+    rest = [port for port in POSTFIX_PORTS.values() if port not in ports.values()]
+    made = _postfix_pairs(main, file, rest if settings else (), read) if rest else []
     for service, values in settings.items():
-        for kind in ("", "ec", "d"):
-            certificate = values.get("smtpd_tls_%scert_file" % kind, "")
-            if certificate.startswith("/"):
-                key = values.get("smtpd_tls_%skey_file" % kind, "")
-                made.append(use(file if not service else "%s (master.cf)" % service, certificate,
-                                key if key.startswith("/") else ""))
-        chains = [one for one in re.split(r"[\s,]+", values.get("smtpd_tls_chain_files", "")) if one.startswith("/")]
-        made += [use(file, one, "") for one in chains]
+        made += _postfix_pairs(dict(main, **values), "%s (master.cf)" % service, ports[service] and [ports[service]], read)
     return made
+
+
+def postfix_overrides(text):
+    """Return the overrides of a master.cf, as ``postconf -P`` prints them."""
+    entries = []
+    for line in text.split("\n"):
+        if line.strip() and line.strip()[0] != "#":
+            if line[0] in " \t" and entries:
+                entries[-1] += line
+            else:
+                entries.append(line)
+    made = []
+    for entry in entries:
+        words = entry.split(None, 7)
+        for match in re.finditer(r"(?:^|\s)-o\s*(?:\{\s*([\w-]+)\s*=\s*([^{}]*?)\s*\}|([\w-]+)=(\S*))",
+                                 words[7] if len(words) == 8 else ""):
+            name, value = match.group(1) or match.group(3), match.group(2) if match.group(1) else match.group(4)
+            made.append("%s/%s/%s = %s\n" % (words[0], words[1], name, value))
+    return "".join(made)
+
+
+def _postfix_port(service):
+    """Return the port of an entry of master.cf, such as ``submission/inet``; [] where it has none."""
+    name = service.split("/")[0].rsplit(":", 1)[-1]
+    return int(name) if name.isdecimal() else POSTFIX_PORTS.get(name, [])
+
+
+def _postfix_pairs(values, file, ports, read):
+    """Return the pairs of one set of settings; what smtpd_tls_chain_files names stands for all of the others."""
+    made, key = [], ""
+    for path in re.split(r"[\s,]+", values.get("smtpd_tls_chain_files", "")):
+        if path.startswith("/"):
+            text = read(path) if read else None
+            if text and "PRIVATE KEY-----" in text and "-----BEGIN CERTIFICATE" not in text:
+                # The key may have a file of its own, before that of its certificate.
+                key = path
+                continue
+            made.append(use(file, path, key, (), ports))
+            key = ""
+    for kind in ("", "ec", "d") if not made else ():
+        certificate = values.get("smtpd_tls_%scert_file" % kind, "")
+        if certificate.startswith("/"):
+            key = values.get("smtpd_tls_%skey_file" % kind, "")
+            made.append(use(file, certificate, key if key.startswith("/") else "", (), ports))
+    return made
+
+
+def postfix_names(files, text):
+    """Return the uses of ``tls_server_sni_maps``: a name and its chain files in each line of a map."""
+    made = []
+    found = re.findall(r"^tls_server_sni_maps\s*=[ \t]*(.*)", re.sub(r"\n[ \t]+", " ", text), re.M)
+    for one in re.split(r"[\s,]+", found[-1].strip()) if found else ():
+        kind, unused, path = one.rpartition(":")
+        if kind in POSTFIX_MAPS and path.startswith("/"):
+            for line in files.open(path).split("\n"):
+                words = re.split(r"[\s,]+", line.strip())
+                if len(words) > 1 and line[0] not in "# \t":
+                    name = ("*" if words[0][0] == "." else "") + words[0].lower()
+                    made += [dict(pair, names=[name]) for pair in
+                             _postfix_pairs({"smtpd_tls_chain_files": " ".join(words[1:])}, path, (), files.read)]
+        elif one:
+            files.gap("which certificate belongs to which name is told by %s, which cannot be read" % one)
+    return made[:MOST_USES]
 
 
 def dovecot(text, file):
@@ -409,8 +530,24 @@ def simple(text, file, certificate, key):
 
 # Tomcat
 
-def tomcat(text, file, base):
+def java_properties(files, base, argv):
+    """Return the properties that server.xml may name: those of catalina.properties, and -D of the command line."""
+    text = files.read(base + "/conf/catalina.properties") or ""
+    made = {"catalina.base": base, "catalina.home": base}
+    made.update(re.findall(r"^[ \t]*([\w.-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", text, re.M))
+    made.update(word[2:].split("=", 1) for word in argv if word.startswith("-D") and "=" in word)
+    return made
+
+
+def _filled(text, properties):
+    """Return a text with its variables filled in; those that are not known stay, one with a default has that."""
+    return re.sub(r"\$\{([^}:]+)(?::-([^}]*))?\}", lambda match: properties.get(
+        match.group(1), match.group(0) if match.group(2) is None else match.group(2)), text)
+
+
+def tomcat(files, file, base, properties):
     """Return the uses of a server.xml, those of keystores with their password (``password``), which goes no further."""
+    text = files.open(file)
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise ValueError("it declares entities, which are not followed")
     try:
@@ -419,21 +556,37 @@ def tomcat(text, file, base):
         raise ValueError("it is no XML: %s" % error)
     made = []
     for connector in tree.iter("Connector"):
-        if connector.get("SSLEnabled", "").lower() != "true":
+        if _filled(connector.get("SSLEnabled", ""), properties).lower() != "true":
             continue
-        port = connector.get("port", "")
+        port = _filled(connector.get("port", ""), properties)
         ports = [int(port)] if port.isdecimal() else []
-        pairs = [(connector, "keystoreFile", "keystorePass", "SSLCertificateFile", "SSLCertificateKeyFile")]
-        pairs += [(one, "certificateKeystoreFile", "certificateKeystorePassword", "certificateFile", "certificateKeyFile")
-                  for one in connector.iter("Certificate")]
+        elements = list(connector.iter("Certificate"))
+        pairs = [(one, "certificateKeystoreFile", "certificateKeystorePassword", "certificateFile", "certificateKeyFile")
+                 for one in elements]
+        if not elements or connector.get("keystoreFile") or connector.get("SSLCertificateFile"):
+            pairs.append((connector, "keystoreFile", "keystorePass", "SSLCertificateFile", "SSLCertificateKeyFile"))
         for element, store, secret, certificate, key in pairs:
-            path = element.get(store) or element.get(certificate)
-            if not path or "${" in path.replace("${catalina.base}", "").replace("${catalina.home}", ""):
+            path, key_path = (_filled(element.get(one) or "", properties) for one in
+                              (store if element.get(store) else certificate, key))
+            if not path or "${" in path:
+                files.gap("%s: the certificate of port %s is %s" % (
+                    file, port or "?", "where a variable says (%s)" % path if path else
+                    "in the keystore of the user that Tomcat runs as (.keystore), as none is named"))
                 continue
-            path = re.sub(r"\$\{catalina\.(base|home)\}", lambda unused: base, path)
-            key_path = re.sub(r"\$\{catalina\.(base|home)\}", lambda unused: base, element.get(key) or "")
             one = use(file, os.path.join(base, path), os.path.join(base, key_path) if key_path else "", (), ports)
             if element.get(store):
-                one["keystore"], one["password"] = True, element.get(secret, "changeit")
+                alias = element.get("certificateKeyAlias" if store.startswith("cert") else "keyAlias")
+                one.update(keystore=True, password=_password(files, base, element, secret, properties),
+                           alias=_filled(alias or "", properties))
             made.append(one)
     return made
+
+
+def _password(files, base, element, secret, properties):
+    """Return the password of a keystore; None where it is not to be had."""
+    place = _filled(element.get(secret + "File") or "", properties)
+    if place:
+        lines = (files.read(os.path.join(base, place)) or "").splitlines()
+        return lines[0] if lines else None
+    text = _filled(element.get(secret, "changeit"), properties)
+    return None if "${" in text else text

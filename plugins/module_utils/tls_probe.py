@@ -14,18 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.hostmend.hardening.plugins.module_utils import x509
 
-SECONDS = 1.5
+SECONDS = 3.0
 IN_ALL = 6.0
 MOST = 64
 SIDE_BY_SIDE = 12
 MOST_BANNER = 65536
+ANY_NAME = "hostmend-asks"
+# Up to TLS 1.2 the ciphers say which kind of key is to sign.
+CIPHERS = {"": "ALL:@SECLEVEL=0", "rsa": "aRSA:kRSA:@SECLEVEL=0", "ec": "aECDSA:@SECLEVEL=0",
+           "ed25519": "aECDSA:@SECLEVEL=0", "ed448": "aECDSA:@SECLEVEL=0"}
 
 
 class Silent(Exception):
     """No handshake came about; the text says why."""
 
 
-def context():
+def context(key_type=""):
     """Return a context that takes any certificate, over any protocol and cipher that is still built in."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
@@ -33,9 +37,11 @@ def context():
     made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     try:
         # Old ciphers too: it is the certificate that is asked for, however weak the rest.
-        made.set_ciphers("ALL:@SECLEVEL=0")
+        made.set_ciphers(CIPHERS[key_type])
     except ssl.SSLError:
         pass
+    if key_type:
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
     return made
 
 
@@ -60,11 +66,14 @@ def _patience(connection, deadline):
     connection.settimeout(left)
 
 
-def _reply(connection, deadline, wanted):
-    """Read a reply of SMTP or FTP, of several lines where there are more."""
+def _reply(connection, deadline, wanted, cannot=None):
+    """Read a reply of SMTP or FTP, of several lines where there are more; ``cannot`` is that of who would if he could."""
     for _count in range(100):
         line = _line(connection, deadline)
         if line[3:4] != "-" and line[:3].isdecimal():
+            if cannot and line.startswith(cannot):
+                raise Silent("it offers TLS and cannot do it, often for want of a certificate or key that it can read: %s"
+                             % line[:80])
             if not line.startswith(wanted):
                 raise Silent("it does not offer TLS: %s" % line[:80])
             return
@@ -83,13 +92,13 @@ def _exactly(connection, count, deadline):
 
 
 def start_tls(connection, kind, deadline):
-    """Lead a connection to where the handshake begins; nobody logs in."""
+    """Lead a connection to where the handshake begins; nobody logs in. Returns the version that the server says it has."""
     if kind == "smtp":
         _reply(connection, deadline, "220")
         connection.sendall(b"EHLO localhost\r\n")
         _reply(connection, deadline, "250")
         connection.sendall(b"STARTTLS\r\n")
-        _reply(connection, deadline, "220")
+        _reply(connection, deadline, "220", "454")
     elif kind == "ftp":
         _reply(connection, deadline, "220")
         connection.sendall(b"AUTH TLS\r\n")
@@ -102,7 +111,7 @@ def start_tls(connection, kind, deadline):
             if line.startswith("a "):
                 if not line.startswith("a OK"):
                     raise Silent("it does not offer TLS: %s" % line[:80])
-                return
+                return ""
         raise Silent("it says too much")
     elif kind == "pop3":
         _line(connection, deadline)
@@ -114,7 +123,8 @@ def start_tls(connection, kind, deadline):
         if _exactly(connection, 1, deadline) != b"S":
             raise Silent("it does not offer TLS")
     elif kind == "mysql":
-        _mysql(connection, deadline)
+        return _mysql(connection, deadline)
+    return ""
 
 
 def _mysql(connection, deadline):
@@ -129,16 +139,23 @@ def _mysql(connection, deadline):
     # CLIENT_PROTOCOL_41, CLIENT_SSL, CLIENT_SECURE_CONNECTION
     body = struct.pack("<IIB23x", 0x200 | 0x800 | 0x8000, 1 << 24, 33)
     connection.sendall(bytes((len(body), 0, 0, 1)) + body)
+    return greeting[1:greeting.index(b"\0")].decode("latin-1")
 
 
-def served(address, port, kind="", name="", seconds=SECONDS):
-    """Return {certificate} or {failure} of one listener, asked for one name."""
+def served(address, port, kind="", name="", seconds=SECONDS, key_type=""):
+    """Return {certificate, protocol, version} or {failure} of one listener, asked for one name.
+
+    ``*.example.org`` asks for any name below it;
+    ``key_type`` asks for the certificate of one kind of key (rsa, ec), of a server that has several for the name.
+    """
     deadline = time.monotonic() + seconds
+    if name.startswith("*."):
+        name = ANY_NAME + name[1:]
     try:
         with socket.create_connection((address, port), timeout=seconds) as connection:
-            start_tls(connection, kind, deadline)
+            version = start_tls(connection, kind, deadline)
             _patience(connection, deadline)
-            secured = context().wrap_socket(connection, server_hostname=name or None, do_handshake_on_connect=False)
+            secured = context(key_type).wrap_socket(connection, server_hostname=name or None, do_handshake_on_connect=False)
             with secured:
                 try:
                     secured.do_handshake()
@@ -148,7 +165,7 @@ def served(address, port, kind="", name="", seconds=SECONDS):
                 protocol = secured.version()
         if not der:
             return {"failure": "it serves no certificate"}
-        return {"certificate": x509.parse(der), "protocol": protocol}
+        return {"certificate": x509.parse(der), "protocol": protocol, "version": version}
     except x509.Malformed as error:
         return {"failure": "what it serves cannot be read: %s" % error}
     except Silent as error:
@@ -158,13 +175,13 @@ def served(address, port, kind="", name="", seconds=SECONDS):
 
 
 def all_served(asked, seconds=SECONDS, in_all=IN_ALL):
-    """Return what each of (address, port, kind, name) serves, asked side by side, at most MOST of them."""
+    """Return what each of (address, port, kind, name, key_type) serves, asked side by side, at most MOST of them."""
     asked = list(dict.fromkeys(asked))[:MOST]
     end = time.monotonic() + in_all
 
     def one(what):
         left = min(seconds, end - time.monotonic())
-        return served(*what, seconds=left) if left > 0 else {"failure": "there was no time left to ask it"}
+        return served(*what[:4], seconds=left, key_type=what[4]) if left > 0 else {"failure": "there was no time left to ask it"}
 
     if not asked:
         return {}

@@ -25,8 +25,9 @@ PEM = re.compile(r"-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----\s+(.*?)-----
 BEGUN = re.compile(r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
 INTEGER, BIT_STRING, OCTET_STRING, OID, BOOLEAN = 0x02, 0x03, 0x04, 0x06, 0x01
 SEQUENCE, SET, UTC_TIME, GENERALIZED_TIME = 0x30, 0x31, 0x17, 0x18
-SUBJECT_KEY, ALT_NAME, BASIC, AUTHORITY_KEY, INFO_ACCESS = ("2.5.29.14", "2.5.29.17", "2.5.29.19", "2.5.29.35",
-                                                            "1.3.6.1.5.5.7.1.1")
+SUBJECT_KEY, ALT_NAME, BASIC, CONSTRAINTS, AUTHORITY_KEY, INFO_ACCESS = (
+    "2.5.29.14", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.35", "1.3.6.1.5.5.7.1.1")
+SUBTREES = {0xA0: "permitted", 0xA1: "excluded"}
 CA_ISSUERS = "1.3.6.1.5.5.7.48.2"
 ATTRIBUTES = {"2.5.4.3": "CN", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
               "2.5.4.5": "serialNumber", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "emailAddress"}
@@ -136,7 +137,8 @@ def parse(der):
     """Return what a DER certificate says as a plain dict; :class:`Malformed` where it cannot be read.
 
     Times are seconds since 1970. ``fingerprint`` is the SHA-256 of the whole, ``issuer_hash`` and ``subject_hash``
-    stand for the names as they are encoded, ``key_bits`` is None where the kind of key is not known.
+    stand for the names as they are encoded, ``key_bits`` is None where the kind of key is not known. ``permitted`` and
+    ``excluded`` are the name constraints of an authority, each as [kind, text] with the kinds ``dns``, ``ip`` and ``dn``.
     """
     if len(der) > MOST_BYTES:
         raise Malformed("it is larger than %d KiB" % (MOST_BYTES // 1024))
@@ -172,6 +174,7 @@ def _parse(der):
         "not_after": instant(times[1][0], der[times[1][1]:times[1][2]]),
         "signature": signature(der, outer[1]), "fingerprint": hashlib.sha256(der[:end]).hexdigest(),
         "names": [], "ca": False, "subject_key": "", "authority_key": "", "issuer_known": False,
+        "permitted": [], "excluded": [],
     }
     made["key_type"], made["key_bits"] = public_key(der, key)
     for part in parts[6:]:
@@ -229,14 +232,16 @@ def extension(der, start, end, made):
     if len(parts) < 2 or parts[-1][0] != OCTET_STRING:
         raise Malformed("it has an extension that cannot be read")
     kind = oid(der, parts[0][1], parts[0][2])
-    if kind not in (SUBJECT_KEY, ALT_NAME, BASIC, AUTHORITY_KEY, INFO_ACCESS):
+    if kind not in (SUBJECT_KEY, ALT_NAME, BASIC, CONSTRAINTS, AUTHORITY_KEY, INFO_ACCESS):
         return
     _tag, first, last = tlv(der, parts[-1][1], parts[-1][2])
     if kind == SUBJECT_KEY:
         made["subject_key"] = der[first:last].hex()[:128]
         return
     for tag, at, to in elements(der, first, last, MOST_NAMES):
-        if kind == BASIC and tag == BOOLEAN:
+        if kind == CONSTRAINTS and tag in SUBTREES:
+            made[SUBTREES[tag]] += [base for part in elements(der, at, to, MOST_NAMES) for base in subtree(der, part)]
+        elif kind == BASIC and tag == BOOLEAN:
             made["ca"] = der[at:to] != b"\0"
         elif kind == AUTHORITY_KEY and tag == 0x80:
             made["authority_key"] = der[at:to].hex()[:128]
@@ -247,6 +252,23 @@ def extension(der, start, end, made):
             made["names"].append(words(0, der[at:to]).lower())
         elif kind == ALT_NAME and tag == 0x87 and to - at in (4, 16):
             made["names"].append(str(ipaddress.ip_address(der[at:to])))
+
+
+def subtree(der, part):
+    """Return the base of a name constraint in a list, which is empty for the kinds that no server's certificate has."""
+    base = elements(der, part[1], part[2], 3)[:1]
+    if part[0] != SEQUENCE or not base:
+        raise Malformed("it has a name constraint that cannot be read")
+    tag, at, to = base[0]
+    if tag == 0x82:
+        return [["dns", words(0, der[at:to]).lower()]]
+    if tag == 0x87 and to - at in (8, 32):
+        half = (to - at) // 2
+        return [["ip", "%s/%s" % tuple(str(ipaddress.ip_address(one)) for one in (der[at:at + half], der[at + half:to]))]]
+    if tag == 0xA4:
+        _tag, first, last = tlv(der, at, to)
+        return [["dn", name(der, first, last)[0]]]
+    return []
 
 
 def bundle(text):

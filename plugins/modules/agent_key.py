@@ -31,11 +31,10 @@ options:
     description:
       - Filled in by the action.
     type: str
-  tell:
+  asked:
     description:
-      - Filled in by the action.
-    type: bool
-    default: false
+      - Filled in by the action, where it is to be told the host's key. Nothing that passes on the way holds the key itself.
+    type: str
 attributes:
   check_mode:
     description: It tells what would change.
@@ -76,6 +75,7 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
 from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
 
 
@@ -99,7 +99,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "called": {"type": "str"},
             "key": {"type": "str", "no_log": True},
-            "tell": {"type": "bool", "default": False},
+            "asked": {"type": "str"},
         },
         supports_check_mode=True,
     )
@@ -116,8 +116,11 @@ def main():
             put(module, given["key"])
     changes = [{"kind": "file", "name": agent_files.KEY, "action": action}] if action else []
     told = {"has_key": agent_files.read_key() is not None}
-    if given["tell"]:
-        told["secret"] = agent_files.read_key()
+    if given["asked"] and told["has_key"]:
+        try:
+            told["sealed"] = agent_exchange.seal(agent_files.read_key(), given["asked"])
+        except ValueError as error:
+            module.fail_json(msg="the key cannot be told: %s" % error)
     module.exit_json(changed=bool(action), changes=changes, **told)
 
 

@@ -25,11 +25,10 @@ options:
     type: str
     choices: [first, anew, never]
     default: first
-  tell:
+  asked:
     description:
-      - Filled in by the action.
-    type: bool
-    default: false
+      - Filled in by the action, where it is to be told the host's key. Nothing that passes on the way holds the key itself.
+    type: str
 attributes:
   check_mode:
     description: It changes nothing on the host, and keeps nothing in check mode.
@@ -66,7 +65,7 @@ agent:
       returned: where it says so
       type: int
     score:
-      description: The host's score, as the host gives it.
+      description: The host's score, by the controller's catalogue, advisories and waivers.
       returned: where it counts
       type: int
     enrolled:
@@ -79,6 +78,7 @@ agent:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
 from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
 
 
@@ -87,7 +87,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "enrol": {"type": "str", "choices": ["first", "anew", "never"], "default": "first"},
-            "tell": {"type": "bool", "default": False},
+            "asked": {"type": "str"},
         },
         supports_check_mode=True,
     )
@@ -101,7 +101,12 @@ def main():
     except (OSError, ValueError) as error:
         module.exit_json(changed=False, why="the report of its agent cannot be read: %s"
                          % (getattr(error, "strerror", None) or error))
-    told = {"secret": agent_files.read_key()} if module.params["tell"] else {}
+    told, key = {}, agent_files.read_key() if module.params["asked"] else None
+    if key:
+        try:
+            told["sealed"] = agent_exchange.seal(key, module.params["asked"])
+        except ValueError as error:
+            module.fail_json(msg="the key cannot be told: %s" % error)
     module.exit_json(changed=False, text=text, **told)
 
 

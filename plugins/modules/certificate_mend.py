@@ -66,6 +66,13 @@ options:
         type: list
         elements: list
         default: []
+      beside:
+        description:
+          - Files with certificates of other kinds of keys for the same names. A server that speaks TLS 1.3 only may show
+            one of those in its place.
+        type: list
+        elements: path
+        default: []
   signed:
     description: What the private authority has issued for the requests.
     type: list
@@ -80,6 +87,12 @@ options:
         description: The certificate, and those above it but the last.
         type: str
         required: true
+  authority:
+    description:
+      - The certificate of the private authority, in PEM. What its name constraints do not permit is neither asked for nor
+        put in place, as clients would refuse it.
+    type: str
+    default: ""
   acme_directory:
     description: The directory URL of the ACME server. A renewal stays with the server that it came from.
     type: str
@@ -149,6 +162,14 @@ failures:
   type: list
   elements: dict
   sample: [{"certificate": "/etc/ssl/www.pem", "reason": "certbot: the server could not connect to www.example.org"}]
+not_proved:
+  description:
+    - What was done, and could not be seen by a handshake. That is so where a server speaks TLS 1.3 only and shows the
+      certificate of another kind of key, in which case its processes must have read the file anew.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  sample: [{"certificate": "/etc/ssl/rsa.pem", "reason": "127.0.0.1 port 443 was not seen to serve the new serial 2a: ..."}]
 requests:
   description: The requests for the private authority, without their keys.
   returned: when O(state=requested)
@@ -157,24 +178,38 @@ requests:
   sample: [{"certificate": "/etc/ssl/db.pem", "csr": "-----BEGIN CERTIFICATE REQUEST-----..."}]
 """
 
+import errno
 import hashlib
 import json
 import os
+import pwd
 import re
+import socket
 import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_log
+from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_reasons
 from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_deploy
+from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_uses
+from ansible_collections.hostmend.hardening.plugins.module_utils import name_constraints
 from ansible_collections.hostmend.hardening.plugins.module_utils import renewals
 from ansible_collections.hostmend.hardening.plugins.module_utils import tls_probe
 from ansible_collections.hostmend.hardening.plugins.module_utils import x509
 from ansible_collections.hostmend.hardening.plugins.module_utils.certificate_deploy import Failure
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 STAGING = "/var/lib/hostmend/certificates"
 HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
+PRE_HOOKS = "/etc/letsencrypt/renewal-hooks/pre"
 CERTBOT_SECONDS = 300
-SERVED_SECONDS = 8
+CERTBOT_CONFIGURATIONS = ("/etc/letsencrypt/cli.ini", ".config/letsencrypt/cli.ini")  # the second at home
+# Certbot's own.
+DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+SERVED_SECONDS = 10
+# A servlet container takes its time to start.
+SLOW_SECONDS = {"tomcat": 180}
 WORDS = {"renew": "renewed by certbot", "issue": "issued by the ACME server", "private": "issued by the private authority"}
 ITEM = {
     "certificate": {"type": "path", "required": True},
@@ -184,6 +219,7 @@ ITEM = {
     "names": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "list", "elements": "list", "default": []},
+    "beside": {"type": "list", "elements": "path", "default": []},
 }
 
 
@@ -201,12 +237,63 @@ def staged(path, kind):
 
 def reason_of(said, lineage):
     """Return why certbot failed, from what it said and logged."""
-    logged, when = renewals.log_failures(renewals.tail(renewals.CERTBOT_LOG)).get(lineage, ("", 0))
+    log = certbot_log.read(certbot_log.PATH)
+    logged, when = certbot_log.failures(log).get(lineage, ("", 0))
     if time.time() - when > CERTBOT_SECONDS:
         logged = ""
-    details = [" ".join(line.split()) for line in said.splitlines()
-               if re.search(r"\bDetail:|\bType:|rror|ailed|refused|annot|could not", line) and "Saving debug log" not in line]
-    return "certbot: %s" % (logged or "; ".join(dict.fromkeys(details[:4])) or said[-300:] or "it gave no reason")[:500]
+    last, flat = certbot_log.last_problem(log), " ".join(said.split())
+    # Where it obtains a certificate, certbot 4 and 5 print the detail alone, and 2.1 trips over its own error.
+    meant = "AttributeError: can't set" in said or last.detail and last.detail in flat
+    if not logged and meant and time.time() - last.when <= CERTBOT_SECONDS:
+        logged = last.why
+    return certbot_reasons.reason(said, logged)
+
+
+def default_directory():
+    """Return the directory that certbot asks where it is told of none."""
+    made, home = DIRECTORY, pwd.getpwuid(os.geteuid()).pw_dir
+    for path in CERTBOT_CONFIGURATIONS:
+        text = (certificate_deploy.read(os.path.join(home, path))[0] or b"").decode("utf-8", "replace")
+        made = (re.findall(r"^[ \t]*server[ \t]*=[ \t]*(\S+)", text, re.M) or [made])[-1]
+    return made
+
+
+def port_is_free(port):
+    """Tell whether a program may listen on a port at all addresses."""
+    for family, address in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+    return True
+
+
+def shows_other(item, told):
+    """Tell whether a server shows what a file with another kind of key holds, for the same names."""
+    others = [leaf_of(path) for path in item.get("beside", ())]
+    return told.get("protocol") == "TLSv1.3" and any(one and one["fingerprint"] == told["certificate"]["fingerprint"]
+                                                     for one in others)
+
+
+def reread(item):
+    """Tell whether each service has a process that began after the file was written: what a reload leaves, that worked."""
+    written = os.stat(item["certificate"]).st_ctime
+    up = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    ticks = float(os.sysconf("SC_CLK_TCK"))
+    processes = Host().processes().items
+    for service in item["services"]:
+        name = service.split(" ", 1)[0]
+        # Postfix's master stays.
+        programs = ("smtpd",) if name == "postfix" else certificate_uses.SERVICES.get(name, ((),))[0]
+        if not any(one.comm in programs and one.container is None and up + (one.start_ticks + 1) / ticks >= written
+                   for one in processes):
+            return False
+    return bool(item["services"])
 
 
 class Mender:
@@ -214,7 +301,7 @@ class Mender:
 
     def __init__(self, module):
         self.module, self.given = module, module.params
-        self.changes, self.failures, self.done, self.tried = [], [], set(), set()
+        self.changes, self.failures, self.not_proved, self.done, self.tried = [], [], [], set(), set()
 
     def note(self, kind, name, action):
         """Remember a change once."""
@@ -248,9 +335,10 @@ class Mender:
             return
         for service, _unit in services:
             certificate_deploy.test(service)
-        for name in item["names"]:
-            if item["mend"] in ("issue", "private") and not HOST_NAME.match(name):
-                raise Failure("%s is no name that a certificate can be had for" % name)
+        if item["mend"] in ("issue", "private"):
+            self.names(item)
+        self.limit(item)
+        self.port_80(item)
         if not self.module.check_mode:
             act = {"renew": self.renew, "issue": self.issue, "private": self.private, "reload": self.reload}[item["mend"]]
             act(item, services)
@@ -261,7 +349,60 @@ class Mender:
         for service, unit in services:
             self.note("unit", unit, "restarted" if service in certificate_deploy.RESTARTED else "reloaded")
 
+    def names(self, item):
+        """See that a certificate can be had for the names of an item; :class:`Failure` where not."""
+        private = item["mend"] == "private"
+        for name in item["names"]:
+            if not HOST_NAME.match(name) and not (private and name_constraints.address_of(name)):
+                raise Failure("%s is no name that a certificate can be had for" % name)
+        if private and not item["names"]:
+            raise Failure("no name is known that it is for")
+        if not private or not self.given["authority"]:
+            return
+        late = name_constraints.out_of_date(self.given["authority"], time.time())
+        if late:
+            raise Failure("%s. Nothing was signed: see the clocks, or make a new authority" % late)
+        refused = name_constraints.refusals_of(self.given["authority"], item["names"])
+        if refused:
+            raise Failure("%s. Nothing was signed: leave the name out of private_names, or make an authority that may"
+                          % "; ".join(refused[:3]))
+
     # certbot
+
+    def limit(self, item):
+        """See that the ACME server has not said to wait: each try in vain may have it wait longer."""
+        if item["mend"] not in ("renew", "issue"):
+            return
+        try:
+            written = os.stat("/etc/letsencrypt/live/%s/fullchain.pem" % item["lineage"]).st_mtime
+        except OSError:
+            written = 0
+        log = certbot_log.read(certbot_log.PATH)
+        if item["mend"] == "issue":
+            why = certbot_log.refused(log, self.given["acme_directory"] or default_directory(), item["names"], written)
+        else:
+            why, when = certbot_log.failures(log).get(item["lineage"], ("", 0))
+            why = why if when + 1 > written else ""
+        if certbot_log.held_until(why) > time.time():
+            raise Failure("%s. It was not tried again before then" % certbot_reasons.reason("", why))
+
+    def port_80(self, item):
+        """See that certbot can listen where it would have to; a web server is not stopped for that."""
+        stands = item["mend"] == "issue" and self.given["acme_challenge"] == "standalone"
+        port = 80
+        if item["mend"] == "renew":
+            try:
+                params = renewals.parse_renewal((certificate_deploy.read(
+                    "/etc/letsencrypt/renewal/%s.conf" % item["lineage"])[0] or b"").decode("utf-8", "replace"))["params"]
+            except ValueError:
+                return
+            hooks = params.get("pre_hook") or os.path.isdir(PRE_HOOKS) and os.listdir(PRE_HOOKS)
+            stands = params.get("authenticator") == "standalone" and not hooks
+            port = int(params["http01_port"]) if (params.get("http01_port") or "").isdecimal() else 80
+        if stands and not port_is_free(port):
+            raise Failure("certbot would listen on port %d itself (standalone), and another program has it: choose webroot, "
+                          "nginx or apache for acme_challenge, or have certbot's pre and post hooks stop and start that "
+                          "program" % port)
 
     def certbot(self, arguments, lineage):
         """Run certbot; :class:`Failure` with its reason."""
@@ -345,19 +486,22 @@ class Mender:
         for item in self.given["items"]:
             if item["mend"] != "private":
                 continue
-            bad = [name for name in item["names"] if not HOST_NAME.match(name)]
-            if bad or not item["names"]:
-                self.failures.append({"certificate": item["certificate"], "reason": "%s is no name that a certificate can be "
-                                      "had for" % (bad or ["nothing"])[0]})
+            try:
+                self.names(item)
+            except Failure as failure:
+                self.failures.append({"certificate": item["certificate"], "reason": str(failure)})
                 continue
             os.makedirs(STAGING, 0o700, exist_ok=True)
             key, old = staged(item["certificate"], "key"), leaf_of(item["certificate"])
             kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:3072"] if old and old["key_type"] == "rsa" else \
                 ["EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve"]
             certificate_deploy.write(key, b"")
+            # An address as the common name would be held against the domains that an authority is limited to.
+            common = next((name for name in item["names"] if not name_constraints.address_of(name)), "a server")
             for argv in (["openssl", "genpkey", "-algorithm"] + kind + ["-out", key],
-                         ["openssl", "req", "-new", "-key", key, "-subj", "/CN=%s" % item["names"][0][:64], "-addext",
-                          "subjectAltName=%s" % ",".join("DNS:" + name for name in item["names"])]):
+                         ["openssl", "req", "-new", "-key", key, "-subj", "/CN=%s" % common[:64], "-addext",
+                          "subjectAltName=%s" % ",".join(("IP:" if name_constraints.address_of(name) else "DNS:") + name
+                                                         for name in item["names"])]):
                 code, said = certificate_deploy.run(argv)
                 if code != 0:
                     raise Failure("openssl: %s" % said[-300:])
@@ -409,7 +553,7 @@ class Mender:
     def take(self, item, services):
         """Have services take what is on the disk, unless a hook has seen to that already."""
         try:
-            self.prove(item, 1)
+            self.prove(item, 1, reloaded=False)
         except Failure:
             certificate_deploy.deploy(services)
             self.prove(item)
@@ -419,8 +563,10 @@ class Mender:
         certificate_deploy.deploy(services)
         self.prove(item)
 
-    def prove(self, item, seconds=SERVED_SECONDS):
+    def prove(self, item, seconds=None, reloaded=True):
         """See by a handshake that each listener serves what the file holds."""
+        if seconds is None:
+            seconds = max([SERVED_SECONDS] + [SLOW_SECONDS.get(one.split(" ", 1)[0], 0) for one in item["services"]])
         leaf = leaf_of(item["certificate"])
         if leaf is None:
             raise Failure("%s holds no certificate that can be read" % item["certificate"])
@@ -432,11 +578,28 @@ class Mender:
                 told = tls_probe.served(address, int(port), kind, name)
                 if told.get("certificate", {}).get("fingerprint") == leaf["fingerprint"]:
                     break
+                if leaf["key_type"] in tls_probe.CIPHERS and told.get("certificate", {}).get("key_type") != leaf["key_type"]:
+                    # A server that has one of each kind of key shows the other to who takes both.
+                    same = tls_probe.served(address, int(port), kind, name, key_type=leaf["key_type"])
+                    if same.get("certificate", {}).get("fingerprint") == leaf["fingerprint"]:
+                        break
+                    if reloaded and "failure" in same and shows_other(item, told) and reread(item):
+                        self.doubt(item, "%s port %s%s was not seen to serve the new serial %s: in TLS 1.3 it shows a "
+                                   "certificate of another kind of key, and below that: %s. Its configuration passes its "
+                                   "test, and it was loaded after the file was written" % (
+                                       address, port, " for " + name if name else "", leaf["serial"], same["failure"]))
+                        break
                 if time.monotonic() > until:
                     raise Failure("%s port %s%s serves %s, not the new serial %s" % (
                         address, port, " for " + name if name else "",
                         told["certificate"]["serial"] if "certificate" in told else told["failure"], leaf["serial"]))
                 time.sleep(0.2)
+
+    def doubt(self, item, reason):
+        """Remember once what was not proved."""
+        one = {"certificate": item["certificate"], "reason": reason}
+        if one not in self.not_proved:
+            self.not_proved.append(one)
 
 
 def main():
@@ -447,6 +610,7 @@ def main():
             "items": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
             "signed": {"type": "list", "elements": "dict", "default": [], "options": {
                 "certificate": {"type": "path", "required": True}, "chain": {"type": "str", "required": True}}},
+            "authority": {"type": "str", "default": ""},
             "acme_directory": {"type": "str", "default": ""},
             "acme_ca_bundle": {"type": "str", "default": ""},
             "acme_email": {"type": "str", "default": ""},
@@ -466,9 +630,11 @@ def main():
     mender.work()
     for one in mender.failures:
         module.warn("%(certificate)s: %(reason)s" % one)
+    for one in mender.not_proved:
+        module.warn("%(certificate)s: %(reason)s" % one)
     shown = "".join("%(name)s: %(action)s\n" % one for one in mender.changes)
     module.exit_json(changed=bool(mender.changes), changes=mender.changes, failures=mender.failures,
-                     diff={"before": "", "after": shown})
+                     not_proved=mender.not_proved, diff={"before": "", "after": shown})
 
 
 if __name__ == "__main__":

@@ -98,6 +98,11 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import Hos
 
 UNIT_NAME = "hostmend-firewall.service"
 UNIT_PATH = "/etc/systemd/system/" + UNIT_NAME
+UFW_APART = """for init in /usr/lib/ufw/ufw-init /lib/ufw/ufw-init /usr/libexec/ufw/ufw-init; do
+    [ ! -x "$init" ] || { "$init" start quiet >/dev/null 2>&1; break; }
+done
+exec ufw "$@"
+"""
 
 
 class Change:
@@ -121,9 +126,6 @@ class Change:
         """Find out what is missing."""
         close = dict(self.given["close"])
         published = dict(self.given["published"])
-        if self.manager in ("ufw", "firewalld") and not self.host.live and (close or self.given["default_deny"]):
-            self.module.fail_json(msg="%s is in charge of this image, and takes rules only while it runs: give it the rules "
-                                  "with its own tools, or leave the ports to it at first boot" % self.manager)
         if self.manager == "ufw":
             self._plan_ufw(close)
             close = {}
@@ -227,16 +229,23 @@ class Change:
                     argv = ["ufw", "delete", other] + words[2:]
                     self.changes.append({"kind": "rule", "name": " ".join(["ufw", other] + words[2:]), "action": "remove"})
                     self.before.append(" ".join(["ufw", other] + words[2:]))
-                    self.steps.append(lambda argv=argv: self.run(argv))
+                    self.steps.append(lambda argv=argv: self._ufw(argv[1:]))
             self.changes.append({"kind": "rule", "name": "ufw " + " ".join(words[1:]), "action": "add"})
             self.after.append("ufw " + " ".join(words))
-            self.steps.append(lambda words=words: self.run(["ufw"] + words))
+            self.steps.append(lambda words=words: self._ufw(words))
 
         if self.steps and self.host.run(["systemctl", "is-enabled", "ufw.service"]).out.strip() == "disabled":
             self.changes.append({"kind": "unit", "name": "ufw.service", "action": "enable"})
             self.steps.append(lambda: self.run(["systemctl", "enable", "--quiet", "ufw.service"]))
 
+    def _ufw(self, words):
+        # ufw loads what it writes: in an image into a network of its own, or the builder would get the rules.
+        self.run(["ufw"] + words if self.host.live else ["unshare", "--net", "--", "sh", "-c", UFW_APART, "sh"] + words)
+
     def _plan_firewalld(self, close):
+        if not self.host.live:
+            self._plan_firewalld_files(close)
+            return
         zones = [line for line in self.run(["firewall-cmd", "--get-active-zones"]).splitlines() if line[:1].strip()]
         zones = sorted(set([zone.split()[0] for zone in zones] + [self.run(["firewall-cmd", "--get-default-zone"]).strip()]))
         for zone in zones:
@@ -249,6 +258,19 @@ class Change:
                                          "action": "add"})
                     self.after.append("%s: %s" % (zone, rule))
                     self.steps.append(lambda argv=argv, rule=rule: self.run(argv + ["--add-rich-rule=" + rule]))
+
+    def _plan_firewalld_files(self, close):
+        """Give the rules to the zones that a boot will have; nothing but their files is written."""
+        tool = "firewall-offline-cmd"
+        named = [name[:-4] for name in self.host.list("/etc/firewalld/zones") if name.endswith(".xml")]
+        for zone in sorted(set(named + [self.run([tool, "--get-default-zone"]).strip()])):
+            for rule in firewall_rules.firewalld_rules(close, self.given["trusted"]):
+                argv = [tool, "--zone=" + zone]
+                if self.module.run_command(argv + ["--query-rich-rule=" + rule])[0] == 0:
+                    continue
+                self.changes.append({"kind": "rule", "name": "%s permanent: %s" % (zone, rule), "action": "add"})
+                self.after.append("%s: %s" % (zone, rule))
+                self.steps.append(lambda argv=argv, rule=rule: self.run(argv + ["--add-rich-rule=" + rule]))
 
     def prove(self):
         """Follow a packet to each port through all rulesets; end where one is still open."""

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Takes from a root filesystem what belongs to one host alone or to its builder; host keys, the machine's identity,
     logs, histories, caches, temporary files, leftover secrets and the state of cloud-init.
-  - Where the image has an SSH server, a unit is put in that makes host keys at the first boot, before the server starts.
+  - A unit is put in that makes at the first boot, before any server starts, what packages make when they are installed;
+    SSH host keys, the snake oil certificate, the control keys of BIND and NSD, the keys of xrdp and the name of an NVMe host.
   - It refuses to do this to a host that is running, unless O(running=false) says that it is to become an image.
 author:
   - hostmend maintainers (@hostmend)
@@ -32,7 +33,7 @@ options:
     type: list
     elements: str
     choices: [host_keys, machine_id, random_seed, logs, histories, package_cache, package_lists, temporary,
-              authorized_keys, secrets, cloud_init, identity, journal]
+              authorized_keys, secrets, acme_accounts, cloud_init, identity, journal]
     default: []
   keep_authorized_keys:
     description:
@@ -82,6 +83,7 @@ import stat
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils.engine import plain
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import inside
 
@@ -89,41 +91,64 @@ REMOVE = "remove"
 EMPTY = "empty"
 WRITE = "write"
 HOMES = ("/root", "/home/*", "/var/lib/postgresql", "/var/lib/mysql")
+# Homes in /etc/passwd that are the system's own folders.
+NO_HOMES = re.compile(r"/?\Z|/(bin|sbin|dev|proc|run|sys|usr|etc|boot|nonexistent)(/|\Z)")
 UNIT = "/etc/systemd/system/hostmend-first-boot.service"
 WANTS = "/etc/systemd/system/sysinit.target.wants/hostmend-first-boot.service"
 SNAKEOIL = "/etc/ssl/private/ssl-cert-snakeoil.key"
 
+# What goes from every home.
+HISTORIES = (".*_history", ".zhistory", ".histfile", ".lesshst", ".viminfo", ".wget-hsts", ".sudo_as_admin_successful",
+             ".ansible", ".cache", ".local/share/recently-used.xbel", ".local/share/fish/fish_history", ".local/state/lesshst")
+CREDENTIALS = (".ssh/id_*", ".ssh/known_hosts*", ".netrc", ".git-credentials", ".aws/credentials", ".docker/config.json",
+               ".kube/config", ".vault-token", ".config/gcloud/*credentials*", ".azure/*oken*", ".pgpass", ".my.cnf",
+               ".gnupg/private-keys-v1.d/*")
 # What goes, as globs of files; a folder goes with all that is in it.
 PATTERNS = {
     "host_keys": ("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/etc/dropbear/dropbear_*_host_key"),
     "random_seed": ("/var/lib/systemd/random-seed", "/var/lib/random-seed", "/var/lib/urandom/random-seed",
                     "/boot/loader/random-seed", "/boot/efi/loader/random-seed", "/var/lib/systemd/credential.secret"),
-    "histories": tuple("%s/%s" % (home, name) for home in HOMES for name in (
-        ".*_history", ".lesshst", ".viminfo", ".wget-hsts", ".sudo_as_admin_successful", ".ansible", ".cache",
-        ".local/share/recently-used.xbel")),
     "package_cache": ("/var/cache/apt/archives/*.deb", "/var/cache/apt/archives/partial/*", "/var/cache/apt/*.bin",
                       "/var/cache/dnf/*", "/var/cache/yum/*", "/var/cache/libdnf5/*", "/var/cache/debconf/*-old",
                       "/var/lib/dpkg/*-old", "/var/cache/ldconfig/aux-cache"),
     "package_lists": ("/var/lib/apt/lists/*_*", "/var/lib/apt/lists/partial/*", "/var/lib/apt/lists/auxfiles/*"),
     "temporary": ("/tmp/*", "/tmp/.[!.]*", "/var/tmp/*", "/var/tmp/.[!.]*", "/var/crash/*",
                   "/var/lib/systemd/coredump/*"),
-    "authorized_keys": tuple("%s/.ssh/authorized_keys*" % home for home in HOMES),
-    "secrets": tuple("%s/%s" % (home, name) for home in HOMES for name in (
-        ".ssh/id_*", ".ssh/known_hosts*", ".netrc", ".git-credentials", ".aws/credentials", ".docker/config.json",
-        ".kube/config", ".vault-token", ".config/gcloud/*credentials*", ".azure/*oken*", ".pgpass", ".my.cnf",
-        ".gnupg/private-keys-v1.d/*")) + (
-        "/etc/shadow-", "/etc/gshadow-", "/var/backups/*shadow*", "/etc/hostmend/secrets/*", SNAKEOIL,
-        "/etc/ssl/certs/ssl-cert-snakeoil.pem"),
+    # Erlang makes the cookie anew where there is none: who has it commands the broker.
+    "secrets": ("/etc/shadow-", "/etc/gshadow-", "/var/backups/*shadow*", "/etc/hostmend/secrets/*",
+                "/var/lib/rabbitmq/.erlang.cookie", SNAKEOIL, "/etc/ssl/certs/ssl-cert-snakeoil.pem"),
+    "acme_accounts": ("/etc/letsencrypt/accounts/*", "/root/.acme.sh/ca/*", "/var/lib/dehydrated/accounts/*"),
     "cloud_init": ("/var/lib/cloud/instance", "/var/lib/cloud/instances/*", "/var/lib/cloud/data/*",
                    "/var/lib/cloud/sem/*", "/run/cloud-init/*"),
     "identity": ("/var/lib/dhcp/*.leases", "/var/lib/dhclient/*.lease*", "/var/lib/NetworkManager/secret_key",
                  "/var/lib/NetworkManager/*lease*", "/etc/udev/rules.d/70-persistent-net.rules",
-                 "/etc/iscsi/initiatorname.iscsi", "/var/lib/systemd/timers/*", "/var/lib/logrotate/status",
-                 "/var/mail/*", "/var/spool/mail/*"),
+                 "/var/lib/systemd/timers/*", "/var/lib/logrotate/status", "/var/mail/*", "/var/spool/mail/*",
+                 "/etc/hostmend/agent.key", "/etc/krb5.keytab", "/var/lib/samba/private/secrets.tdb",
+                 "/etc/salt/pki/minion/minion.p*", "/var/lib/puppet/ssl", "/etc/puppetlabs/puppet/ssl",
+                 "/var/lib/tailscale/*"),
     "journal": ("/var/lib/hostmend/*",),
 }
 NAMES = ("host_keys", "machine_id", "random_seed", "logs", "histories", "package_cache", "package_lists", "temporary",
-         "authorized_keys", "secrets", "cloud_init", "identity", "journal")
+         "authorized_keys", "secrets", "acme_accounts", "cloud_init", "identity", "journal")
+# What packages make when they are installed, and all hosts of an image would share: what it is, the files that go, the
+# program that makes them, and how it is called at the first boot. None goes where that program is not there.
+MAKERS = (
+    ("host_keys", ("/etc/ssh/ssh_host_ed25519_key",), "/usr/sbin/sshd", "/usr/bin/ssh-keygen -A"),
+    ("host_keys", ("/etc/dropbear/dropbear_ed25519_host_key",), "/usr/sbin/dropbear",
+     "for kind in rsa ecdsa ed25519; do dropbearkey -t $$kind -f /etc/dropbear/dropbear_$${kind}_host_key; done"),
+    ("secrets", (SNAKEOIL,), "/usr/sbin/make-ssl-cert", "/usr/sbin/make-ssl-cert generate-default-snakeoil"),
+    ("secrets", ("/etc/bind/rndc.key",), "/usr/sbin/rndc-confgen", "/usr/sbin/rndc-confgen -a -u bind"),
+    ("secrets", ("/etc/nsd/nsd_control.key", "/etc/nsd/nsd_control.pem", "/etc/nsd/nsd_server.key",
+                 "/etc/nsd/nsd_server.pem"), "/usr/sbin/nsd-control-setup", "/usr/sbin/nsd-control-setup"),
+    ("secrets", ("/etc/xrdp/rsakeys.ini",), "/usr/bin/xrdp-keygen",
+     "umask 077; /usr/bin/xrdp-keygen xrdp auto && chown xrdp /etc/xrdp/rsakeys.ini"),
+    ("identity", ("/etc/nvme/hostnqn", "/etc/nvme/hostid"), "/usr/sbin/nvme",
+     "/usr/sbin/nvme gen-hostnqn >/etc/nvme/hostnqn; cat /proc/sys/kernel/random/uuid >/etc/nvme/hostid"),
+)
+ISCSI = "/etc/iscsi/initiatorname.iscsi"
+ISCSI_OWN = "GenerateName=yes\n"
+# Passwords that packages were given when they were installed; debconf wants the file.
+EMPTIED = (("secrets", "/var/cache/debconf/passwords.dat"),)
 # Logs that only the builder has written to go; others stay, empty, with the owner and mode that their daemon gave them.
 BUILDERS_LOGS = ("/var/log/apt/*", "/var/log/dpkg.log*", "/var/log/alternatives.log*", "/var/log/bootstrap.log*",
                  "/var/log/installer/*", "/var/log/anaconda/*", "/var/log/dnf*.log*", "/var/log/cloud-init*.log",
@@ -153,7 +178,8 @@ class Seal:
         self.root, self.keep, self.keep_keys = root, keep, keep_keys
         # What this module itself is made of: whoever put it there takes it away.
         self.own = tuple(os.path.realpath(path) for path in own if path and os.path.isabs(path))
-        self.steps, self.counts, self.seen = [], {}, set()
+        self.steps, self.counts, self.seen, self.texts = [], {}, set(), {}
+        self.host = Host(root, running=False)
 
     def path(self, name, follow=False):
         """Return where a path is; links lead nowhere but below the root."""
@@ -193,21 +219,69 @@ class Seal:
         except OSError:
             return []
 
+    def homes(self):
+        """Return {home: users} of people and of what may have been used by one; a home may be a glob."""
+        found = dict((home, []) for home in HOMES)
+        for line in (self.host.read("/etc/passwd") or "").splitlines():
+            fields = line.split(":")
+            if len(fields) == 7 and fields[5].startswith("/") and not NO_HOMES.match(fields[5]):
+                found.setdefault(fields[5].rstrip("/"), []).append(fields[0])
+        return found
+
     def plan(self):
         """Find out what is to go."""
+        homes = self.homes()
         for what in NAMES:
             if what in self.keep:
                 continue
-            for pattern in PATTERNS.get(what, ()):
+            patterns = list(PATTERNS.get(what, ()))
+            for name, parts in (("histories", HISTORIES), ("secrets", CREDENTIALS)):
+                if what == name:
+                    patterns += ["%s/%s" % (home, part) for home in sorted(homes) for part in parts]
+            for pattern in patterns:
                 for name in self.matching(pattern):
-                    if what == "authorized_keys" and os.path.basename(os.path.dirname(os.path.dirname(name))) in self.keep_keys:
-                        continue
                     self.note(what, name, REMOVE)
+        if "authorized_keys" not in self.keep:
+            self._authorized_keys(homes)
         if "machine_id" not in self.keep:
             self._machine_id()
         if "logs" not in self.keep:
             self._logs()
+        if "identity" not in self.keep:
+            self._iscsi()
+        for what, name in EMPTIED:
+            if what not in self.keep and "Value:" in (self.host.read(name) or ""):
+                self.note(what, name, EMPTY)
         self._first_boot()
+
+    def _authorized_keys(self, homes):
+        """Have the keys of all users go but of those that are kept: in their homes, and where the SSH server reads them."""
+        for home in sorted(homes):
+            for name in self.matching("%s/.ssh/authorized_keys*" % home):
+                own = name[:name.rindex("/.ssh/")]
+                if not set(self.keep_keys) & set([os.path.basename(own)] + homes.get(own, [])):
+                    self.note("authorized_keys", name, REMOVE)
+        texts = [self.host.read(name) or "" for name in ["/etc/ssh/sshd_config"] + self.matching("/etc/ssh/sshd_config.d/*.conf")]
+        for place in re.findall(r"(?im)^[ \t]*AuthorizedKeysFile[ \t=]+(.*)$", "\n".join(texts)):
+            for pattern in place.replace('"', " ").split():
+                if not pattern.startswith("/") or re.search(r"%[^u]", pattern):
+                    continue  # in a home, of which the rule before is, or of an odd form
+                kept = set(pattern.replace("%u", user) for user in self.keep_keys)
+                for name in self.matching(pattern.replace("%u", "*")):
+                    if name not in kept:
+                        self.note("authorized_keys", name, REMOVE)
+
+    def _iscsi(self):
+        # Debian's service makes a name where it finds these words, and does not start where it finds no file.
+        text = self.host.read(ISCSI)
+        if text is None or text == ISCSI_OWN:
+            return
+        if os.path.exists(self.path("/usr/lib/open-iscsi/startup-checks.sh", follow=True)) or os.path.exists(
+                self.path("/lib/open-iscsi/startup-checks.sh", follow=True)):
+            self.texts[ISCSI] = (ISCSI_OWN, 0o600)
+            self.note("identity", ISCSI, WRITE)
+        else:
+            self.note("identity", ISCSI, REMOVE)
 
     def _machine_id(self):
         # Empty and not gone: without the file the first boot would reset which units are enabled to the presets.
@@ -242,19 +316,32 @@ class Seal:
 
     def _first_boot(self):
         conditions, commands = [], []
-        if os.path.exists(self.path("/usr/sbin/sshd", follow=True)) and "host_keys" not in self.keep:
-            conditions.append("ConditionPathExists=|!/etc/ssh/ssh_host_ed25519_key\n")
-            commands.append("ExecStart=/usr/bin/ssh-keygen -A\n")
-        if os.path.exists(self.path("/usr/sbin/make-ssl-cert", follow=True)) and "secrets" not in self.keep:
-            conditions.append("ConditionPathExists=|!%s\n" % SNAKEOIL)
-            commands.append("ExecStart=/usr/sbin/make-ssl-cert generate-default-snakeoil\n")
+        for what, files, program, command in MAKERS:
+            if what in self.keep or not os.path.exists(self.path(program, follow=True)):
+                continue
+            for name in files:
+                if os.path.lexists(self.path(name)):
+                    self.note(what, name, REMOVE)
+            conditions.append("ConditionPathExists=|!%s\n" % files[0])
+            commands.append("ExecStart=-/bin/sh -c 'test -e %s || { %s; }'\n" % (files[0], command))
         if not commands or not os.path.isdir(self.path("/etc/systemd/system", follow=True)):
             return
-        self.unit = FIRST_BOOT % {"conditions": "".join(conditions), "commands": "".join(commands)}
-        if (Host(self.root, running=False).read(UNIT) or "") != self.unit:
+        # One that fails keeps none of the others from being made, and is a failed unit.
+        made = " && ".join("test -s %s" % condition.split("!", 1)[1].strip() for condition in conditions)
+        commands.append("ExecStart=/bin/sh -c '%s'\n" % made)
+        unit = FIRST_BOOT % {"conditions": "".join(conditions), "commands": "".join(commands)}
+        self.texts[UNIT] = (unit, 0o644)
+        if (self.host.read(UNIT) or "") != unit:
             self.note("first_boot", UNIT, WRITE)
         if not os.path.islink(self.path(WANTS)):
             self.note("first_boot", WANTS, WRITE)
+
+    def result(self):
+        """Return what is told of it: names of files that are no UTF-8 cannot leave the host as they are."""
+        return plain({
+            "changed": bool(self.steps), "sealed": self.counts,
+            "changes": [{"kind": "file", "name": name, "action": action} for name, action in self.steps],
+            "diff": {"before": "".join("%s\n" % name for name, action in self.steps if action == REMOVE), "after": ""}})
 
     def carry_out(self):
         """Do what was planned."""
@@ -264,8 +351,8 @@ class Seal:
                 self._remove(path)
             elif action == EMPTY:
                 self._empty(path)
-            elif name == UNIT:
-                self._write(path, self.unit)
+            elif name in self.texts:
+                self._write(path, *self.texts[name])
             else:
                 os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
                 os.symlink("../" + os.path.basename(UNIT), path)
@@ -292,12 +379,12 @@ class Seal:
         os.chmod(path, 0o444)
 
     @staticmethod
-    def _write(path, text):
+    def _write(path, text, mode):
         if os.path.islink(path):
             os.unlink(path)
         with open(path + ".new", "w") as handle:
             handle.write(text)
-        os.chmod(path + ".new", 0o644)
+        os.chmod(path + ".new", mode)
         os.rename(path + ".new", path)
 
 
@@ -325,11 +412,8 @@ def main():
         if not module.check_mode:
             seal.carry_out()
     except OSError as error:
-        module.fail_json(msg="%s: %s" % (error.filename or root, error.strerror))
-    module.exit_json(
-        changed=bool(seal.steps), sealed=seal.counts,
-        changes=[{"kind": "file", "name": name, "action": action} for name, action in seal.steps],
-        diff={"before": "".join("%s\n" % name for name, action in seal.steps if action == REMOVE), "after": ""})
+        module.fail_json(msg=plain("%s: %s" % (error.filename or root, error.strerror)))
+    module.exit_json(**seal.result())
 
 
 if __name__ == "__main__":

@@ -150,7 +150,9 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import change
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import stale
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.change import Trouble
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import MEBIBYTE
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import Trouble
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import unmerged
 
 ARGUMENTS = dict(
     packages=dict(type="list", elements="str", default=[]),
@@ -175,7 +177,7 @@ def refreshed(manager, asked, check_mode, folder, result):
     if not asked["refresh"]:
         return False
     age = manager.age()
-    if age is not None and age <= asked["index_days"]:
+    if age is not None and age <= asked["index_days"] and not manager.ran_out():
         return False
     began = time.monotonic()
     result["changed"] = not check_mode
@@ -191,15 +193,8 @@ def wanted_packages(manager, asked, fresh):
     names = list(asked["packages"])
     if fresh and asked["pending"] != "none":
         names += [one["name"] for one in manager.pending() if (one["security"] or asked["pending"] == "all")
-                  and not one["held"] and not one["pinned"] and one["name"] not in asked["exclude"]]
+                  and not one["held"] and not one["pinned"] and not one.get("kept_back") and one["name"] not in asked["exclude"]]
     return sorted(set(names))
-
-
-def told(plan):
-    """Return the changes of a plan."""
-    return [{"kind": "package", "name": one["name"], "check": "updates.security_pending",
-             "action": "updated %(installed)s -> %(candidate)s" % one if one["installed"]
-             else "installed %(candidate)s" % one} for one in sorted(plan, key=lambda one: one["name"])]
 
 
 def units_to_restart(manager, plan, asked):
@@ -214,7 +209,7 @@ def units_to_restart(manager, plan, asked):
     for one in processes if replaced else ():
         unit = "init.scope" if one.pid == 1 else one.unit or ""
         if one.container is None and unit not in found and stale.may_restart(unit, asked["restart"], own):
-            if any(change.unmerged(path) in replaced for path in stale.mapped(stale.read_maps(one.pid)[0])):
+            if any(unmerged(path) in replaced for path in stale.mapped(stale.read_maps(one.pid)[0])):
                 found.add(unit)
     return sorted(found)
 
@@ -251,6 +246,8 @@ def restart(units, failed):
 def update(module, asked, manager, folder, result):
     """Make the plan, and unless it is check mode carry it out."""
     fresh = refreshed(manager, asked, module.check_mode, folder, result)
+    # What had failed before is no fault of the update.
+    failed = failed_units() if asked["running"] and not module.check_mode else set()
     half_done = manager.interrupted()
     result["changes"] += [{"kind": "package", "name": name, "action": "configured", "check": "updates.security_pending"}
                           for name in half_done]
@@ -262,8 +259,8 @@ def update(module, asked, manager, folder, result):
     names = wanted_packages(manager, asked, fresh)
     plan = manager.plan(names, new)
     if plan:
-        change.room(manager.size(names, new), plan, asked["free_mebibytes"] * change.MEBIBYTE)
-    result["changes"] += told(plan)
+        change.room(manager.size(names, new), plan, asked["free_mebibytes"] * MEBIBYTE)
+    result["changes"] += [dict(one, check="updates.security_pending") for one in change.told(plan)]
     result["kernel"] = any(change.KERNELS.match(one["name"]) for one in plan)
     result["diff"] = {"before": "".join("%(name)s %(installed)s\n" % one for one in plan if one["installed"]),
                       "after": "".join("%(name)s %(candidate)s\n" % one for one in plan)}
@@ -272,7 +269,6 @@ def update(module, asked, manager, folder, result):
                            "action": "executed anew" if unit == "init.scope" else "restarted"} for unit in units]
     if module.check_mode:
         return
-    failed = failed_units() if units or plan and asked["running"] else set()
     if plan:
         result["not_kept"] = manager.keep(plan)
         manager.fetch(names, new)

@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Adds C(pam_faillock) by C(pam-auth-update) (two profiles in C(/usr/share/pam-configs)) or by C(authselect). No file
     of C(/etc/pam.d) is edited.
+  - Where no profile of authselect is selected, the profile has no feature C(with-faillock), or somebody has changed by
+    hand what authselect writes, it fails and says what to do, in check mode too.
   - Afterwards the stacks must lock an account that fails, let in one that does not, and set its count back. If they do
     not, the module fails, and a rollback brings back what was before.
   - The account root is never locked.
@@ -19,11 +21,12 @@ author:
   - hostmend maintainers (@hostmend)
 options:
   deny:
-    description: Failed logins after which an account is locked.
+    description:
+      - Failed logins after which an account is locked. With authselect, a smaller number of C(faillock.conf) stays.
     type: int
     default: 10
   unlock_time:
-    description: Seconds that an account stays locked.
+    description: Seconds that an account stays locked. With authselect, what C(faillock.conf) says stays.
     type: int
     default: 900
 attributes:
@@ -51,9 +54,12 @@ changes:
   sample: [{"kind": "file", "name": "/etc/pam.d/common-auth", "action": "locks accounts after 5 failures"}]
 """
 
+import os
+import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils import authselect
 from ansible_collections.hostmend.hardening.plugins.module_utils import pam_stack
 from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
 
@@ -79,7 +85,6 @@ Auth:
 """,
 }
 STACKS = {"auth": "/etc/pam.d/common-auth", "account": "/etc/pam.d/common-account"}
-CONF = "/etc/security/faillock.conf"
 
 
 class Trouble(Exception):
@@ -95,16 +100,6 @@ def read(path):
         return None
 
 
-def problems(auth, account):
-    """Return what keeps stacks from locking accounts, and the number of failures that they lock after."""
-    try:
-        stack = pam_stack.load(read, auth, "auth")
-        told = pam_stack.settings(stack, read(CONF))
-        return pam_stack.lockout(stack, pam_stack.load(read, account, "account")), told["deny"]
-    except pam_stack.StackError as error:
-        return [str(error)], ""
-
-
 def run(module, argv):
     """Run a command; its failure is trouble."""
     code, out, err = module.run_command(argv, environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
@@ -116,7 +111,7 @@ def by_profiles(module, asked, result):
     """Add the lockout by pam-auth-update."""
     options = "deny=%d unlock_time=%d" % (asked["deny"], asked["unlock_time"])
     texts = dict(("%s/%s" % (FOLDER, name), text % {"options": options}) for name, text in PROFILES.items())
-    wrong, deny = problems("common-auth", "common-account")
+    wrong = pam_stack.judged(read, "common-auth", "common-account").wrong
     files = [path for path, text in texts.items() if read(path) != text]
     if not wrong and not files:
         return
@@ -134,43 +129,68 @@ def by_profiles(module, asked, result):
         text_file.write(module, path, texts[path])
     before = dict((path, read(path)) for path in STACKS.values())
     run(module, ["pam-auth-update", "--enable"] + sorted(PROFILES))
-    wrong, deny = problems("common-auth", "common-account")
-    if wrong and before == dict((path, read(path)) for path in STACKS.values()):
+    seen = pam_stack.judged(read, "common-auth", "common-account")
+    if seen.wrong and before == dict((path, read(path)) for path in STACKS.values()):
         raise Trouble("pam-auth-update leaves /etc/pam.d/common-* alone, as somebody has edited them: run pam-auth-update "
                       "--force once, or add pam_faillock by hand")
-    if wrong or deny != str(asked["deny"]):
-        raise Trouble("PAM would not lock accounts as wanted: %s" % ("; ".join(wrong) or "deny is %s" % deny))
+    if seen.wrong or seen.settings["deny"] != str(asked["deny"]):
+        raise Trouble("PAM would not lock accounts as wanted: %s" % (
+            "; ".join(seen.wrong) or "deny is %s" % seen.settings["deny"]))
 
 
 def by_authselect(module, asked, result):
     """Add the lockout by authselect, its settings by faillock.conf."""
-    code, out, _err = module.run_command(["authselect", "current", "--raw"])
-    if code:
-        raise Trouble("authselect has no profile selected: select one first")
-    lines = ["deny = %d" % asked["deny"], "unlock_time = %d" % asked["unlock_time"]]
-    before = read(CONF) or ""
-    names = tuple(line.split(" ")[0] for line in lines)
-    kept = [line for line in before.splitlines() if line.split("=")[0].strip() not in names]
-    after = "\n".join(kept + lines) + "\n"
-    has = "with-faillock" in out.split()
-    if has and after == before:
-        return
-    result["changed"] = True
-    if after != before:
-        result["changes"].append({"kind": "file", "name": CONF, "action": "locks after %d failures" % asked["deny"]})
-        result["diff"] = [{"before_header": CONF, "after_header": CONF, "before": before, "after": after}]
+    def run_it(argv):
+        code, out, err = module.run_command(argv, environ_update={"LC_ALL": "C"})
+        return code, err + out
+
+    if not too_late(asked, read, authselect.STACKS):
+        return  # it is there, be it ours or somebody's
+    words = authselect.selected(run_it, read)
+    has = authselect.FEATURE in words
+    texts = dict((path, text) for path, text in authselect.generated(run_it, words + [authselect.FEATURE] * (not has)).items()
+                 if authselect.changed(text, read(path) or ""))
+    before = read(pam_stack.CONF) or ""
+    after = authselect.conf(before, asked["deny"], asked["unlock_time"])
+    wrong = too_late(asked, lambda path: after if path == pam_stack.CONF else texts.get(path) or read(path), authselect.STACKS)
+    if wrong:
+        raise Trouble("with %s, the profile %s would not lock accounts as wanted: %s" % (authselect.FEATURE, words[0], wrong))
+    result["changed"], result["diff"] = True, []
+    files = [(pam_stack.CONF, after, "locks after %d failures" % asked["deny"])] if after != before else []
+    files += [(os.path.realpath(path), text, authselect.FEATURE) for path, text in texts.items()]
+    for path, text, action in files:
+        result["changes"].append({"kind": "file", "name": path, "action": action})
+        result["diff"].append({"before_header": path, "after_header": path,
+                               "before": body(read(path) or ""), "after": body(text)})
     if not has:
-        result["changes"].append({"kind": "file", "name": "/etc/authselect/system-auth", "action": "with-faillock"})
+        result["changes"].append({"kind": "file", "name": authselect.SELECTED, "action": authselect.FEATURE})
     if module.check_mode:
         return
     if after != before:
-        text_file.write(module, CONF, after)
+        text_file.write(module, pam_stack.CONF, after)
     if not has:
-        run(module, ["authselect", "enable-feature", "with-faillock"])
-    for stack in ("system-auth", "password-auth"):
-        wrong = problems(stack, stack)[0]
+        run(module, ["authselect", "enable-feature", authselect.FEATURE])
+    wrong = too_late(asked, read, authselect.STACKS)
+    if wrong:
+        raise Trouble("PAM would not lock accounts as wanted: %s" % wrong)
+
+
+def body(text):
+    """Return a file without the head that authselect writes over it, and the blanks that it ends with."""
+    return re.sub(r"\A# Generated by authselect.*\n(?:#.*\n)*\n*", "", text).rstrip("\n") + "\n"
+
+
+def too_late(asked, reader, stacks):
+    """Return why stacks do not lock accounts after as many failures as are asked for; '' where they do."""
+    for path in stacks:
+        name = path.rpartition("/")[2]
+        seen = pam_stack.judged(reader, name)
+        wrong, deny = seen.wrong, seen.settings.get("deny", "")
+        if not wrong and not (deny.isdecimal() and 0 < int(deny) <= asked["deny"]):
+            wrong = ["it locks after %s failures" % deny]
         if wrong:
-            raise Trouble("PAM would not lock accounts: /etc/pam.d/%s: %s" % (stack, "; ".join(wrong)))
+            return "%s: %s" % (path, "; ".join(wrong))
+    return ""
 
 
 def main():
@@ -182,13 +202,14 @@ def main():
     if asked["deny"] < 1 or asked["unlock_time"] < 1:
         module.fail_json(msg="deny and unlock_time must be above 0", **result)
     try:
-        if shutil.which("pam-auth-update", path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            by_profiles(module, asked, result)
-        elif shutil.which("authselect", path="/usr/sbin:/sbin:/usr/bin:/bin"):
+        there = [name for name in ("pam-auth-update", "authselect") if shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin")]
+        if "authselect" in there and ("pam-auth-update" not in there or os.path.exists(authselect.SELECTED)):
             by_authselect(module, asked, result)
+        elif there:
+            by_profiles(module, asked, result)
         else:
             raise Trouble("there is neither pam-auth-update nor authselect, so PAM is left alone")
-    except Trouble as trouble:
+    except (Trouble, authselect.Hindrance) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

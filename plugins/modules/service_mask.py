@@ -250,6 +250,9 @@ class ImageUnits(Units):
             if unit.name in self.names:
                 states[unit.name] = {"LoadState": unit.load, "ActiveState": "inactive", "UnitFileState": unit.enabled,
                                      "FragmentPath": unit.fragment or "", "SourcePath": ""}
+        if states and not self.module.get_bin_path("systemctl"):
+            raise Trouble("there is no systemctl in it to mask units with: install systemd there, or leave them out"
+                          " (hostmend_skip)")
         for name in self.names:
             if name.endswith(".service") and name not in states and os.path.exists("/etc/init.d/" + name[:-8]):
                 states[name] = {"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "generated",

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from ansible import constants
+from ansible_collections.hostmend.hardening.plugins.plugin_utils.controller import part
 
 
 def born(pid: int) -> str:
@@ -98,8 +99,7 @@ def changes() -> dict[str, list[dict[str, Any]]]:
     made: dict[str, list[dict[str, Any]]] = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         host, change = json.loads(line)
-        if change not in made.setdefault(host, []):
-            made[host].append(change)
+        part("changes").add(made.setdefault(host, []), change)
     return made
 
 

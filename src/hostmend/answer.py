@@ -6,10 +6,12 @@ Standard library only: the collection's plugins use it on any Ansible controller
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from hostmend.check import Catalog
 from hostmend.errors import HostmendError
-from hostmend.finding import STATUSES
+from hostmend.finding import RISKS, STATUSES
 
 CHECK = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*\Z")
 EVIDENCE = ("effective", "persistent", "observed")
@@ -40,4 +42,19 @@ def sound(findings: Any) -> list[dict[str, Any]]:
             one.pop(name, None)
         one["class"] = one["check"].split(".", 1)[0]
     made: list[dict[str, Any]] = findings
+    return made
+
+
+def careful(findings: Iterable[dict[str, Any]], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return a host's findings, none of them with a fix of less risk than the catalogue gives its check.
+
+    Detectors raise the risk of a single case and never lower it, so whoever does is no detector of this version.
+    """
+    made = []
+    for one in findings:
+        check, risk = catalog.check(one["check"]), one.get("risk")
+        if check is not None and risk in RISKS and RISKS.index(risk) < RISKS.index(check.fix.risk):
+            told = f"the host calls its fix {risk}, and the catalogue's word counts: {check.fix.risk}"
+            one = {**one, "risk": check.fix.risk, "reason": "; ".join(filter(None, (one.get("reason"), told)))}
+        made.append(one)
     return made

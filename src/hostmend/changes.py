@@ -147,3 +147,12 @@ def text_of_diff(diff: Any, limit: int = 20000) -> str:
 def key(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """Return what makes two changes the same one, whether predicted or made."""
     return tuple(str(change.get(part) or "") for part in ("role", "kind", "name", "action"))  # type: ignore[return-value]
+
+
+def add(known: list[dict[str, Any]], change: dict[str, Any]) -> None:
+    """Add a change to those of a host; one that is known already is told once, with the diffs of both."""
+    same = next((one for one in known if key(one) == key(change)), None)
+    if same is None:
+        known.append(change)
+    elif change.get("diff") and change["diff"] not in same.get("diff", ""):
+        same["diff"] = f"{same['diff']}\n{change['diff']}" if same.get("diff") else change["diff"]

@@ -128,8 +128,7 @@ class Run:
             self._rolled_back(host, result)
         elif result.get("changed") and role_of(data) and action(data) not in derived.OWN and "results" not in result:
             for one in derived.of_task(data, result):
-                if one not in host.changes:
-                    host.changes.append(one)
+                derived.add(host.changes, one)
 
     def _detected(self, host: HostState, result: Mapping[str, Any]) -> None:
         findings = [dict(one) for one in result.get("findings") or () if isinstance(one, Mapping)]

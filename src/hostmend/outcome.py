@@ -26,7 +26,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"(?i)is not in the sudoers file|not allowed to (execute|run sudo)", "the user may not use sudo there"),
     (
         r"(?i)sudo: (command )?not found|sudo: No such file",
-        "there is no sudo on the host: connect as root, or choose another --become-method",
+        "there is no sudo on the host: connect as root (-u root, or ansible_user: root), or choose another --become-method",
     ),
     (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|authenticity of host",

@@ -131,8 +131,10 @@ class UserConfig:
             path = Path(given).expanduser()
             return path / "ansible.cfg" if path.is_dir() else path
         for path in (Path.cwd() / "ansible.cfg", Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")):
-            if path.is_file() and not (path.parent == Path.cwd() and path.parent.stat().st_mode & 0o002):
-                return path
+            # Started by sudo, the directory that this is in may be one that the user cannot enter.
+            with contextlib.suppress(OSError):
+                if path.is_file() and not (path.parent == Path.cwd() and path.parent.stat().st_mode & 0o002):
+                    return path
         return None
 
     def get(self, section: str, key: str) -> str | None:
@@ -298,7 +300,7 @@ def _run(
 
     config = RunnerConfig(
         private_data_dir=directory,
-        project_dir=str(Path.cwd()),
+        project_dir=_place(directory),
         binary=program(),
         cmdline=shlex.join(command),
         envvars=environ,
@@ -322,6 +324,12 @@ def _run(
     if failures:
         raise failures[0]
     return str(status), int(code if code is not None else 1)
+
+
+def _place(spare: str) -> str:
+    """Return where Ansible works: here, but for a directory that the user cannot enter (``sudo -u`` in /root)."""
+    here = str(Path.cwd())
+    return here if os.access(here, os.R_OK | os.X_OK) else spare
 
 
 class _Child:

@@ -43,6 +43,8 @@ class Browser:
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{read_end} 4>&{write_end}', "browser", *command],
             pass_fds=(read_end, write_end),
+            # It leaves a folder of its own in there.
+            env={**os.environ, "TMPDIR": self._profile.name},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

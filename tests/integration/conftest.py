@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import target
-from operators import Command, Fleet
+from operators import CONTROL_PATH, Command, Fleet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_sockets_left() -> Iterator[None]:
+    """Remove the control sockets of SSH when the last test has ended."""
+    yield
+    shutil.rmtree(CONTROL_PATH, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,10 @@ class Outcome:
         return made
 
 
+# A path of a control socket has at most 108 characters, which pytest's own folders use up.
+CONTROL_PATH = f"/tmp/hm-it-{os.getpid()}"
+
+
 class Command:
     """The command ``hostmend``, with a store and a home of its own."""
 
@@ -51,8 +55,7 @@ class Command:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "HOSTMEND_STORE": str(folder / "store" / "hostmend.db"),
             "XDG_STATE_HOME": str(folder / "state"),
-            # A path of a control socket has at most 108 characters.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/hm-it-{os.getpid()}",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": CONTROL_PATH,
             "TMPDIR": str(self.tmp),
             "TERM": "dumb",
         }

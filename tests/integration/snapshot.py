@@ -8,7 +8,7 @@ from typing import Any
 from target import Target
 
 SCRIPT = r"""
-import hashlib, json, os, subprocess
+import hashlib, json, os, shutil, subprocess
 found = {}
 for root in %(roots)r:
     for folder, folders, names in os.walk(root):
@@ -30,7 +30,10 @@ for root in %(roots)r:
                 pass
             found[path] = about
 def said(*argv):
+    if not shutil.which(argv[0]):
+        return []
     return subprocess.run(argv, stdout=subprocess.PIPE, universal_newlines=True).stdout.splitlines()
+found["packages"] = said("dpkg-query", "-W")
 found["nft"] = said("nft", "-s", "list", "ruleset")
 found["units"] = [line.split()[:2] for line in said("systemctl", "list-unit-files", "--no-legend", "--no-pager")]
 for unit in %(units)r:

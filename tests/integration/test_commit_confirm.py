@@ -57,8 +57,9 @@ def settled(target: Target, wanted: str) -> str:
     return now
 
 
-def mend(target: Target, rules: str, family: int = 4) -> subprocess.CompletedProcess[str]:
-    return target.playbook(PLAY, "-e", json.dumps({"rules": rules}), family=family)
+def mend(target: Target, rules: str, family: int = 4, seconds: int = 8) -> subprocess.CompletedProcess[str]:
+    """Load rules; the host waits for the confirmation for so many seconds."""
+    return target.playbook(PLAY, "-e", json.dumps({"rules": rules, "seconds": seconds}), family=family)
 
 
 @pytest.mark.parametrize("rules", [WRONG, TREACHEROUS], ids=["severs", "refuses-new"])
@@ -74,7 +75,7 @@ def test_a_host_that_is_cut_off_heals_by_itself(target: Target, rules: str, fami
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_right_change_is_confirmed_and_stays(target: Target, family: int) -> None:
     before = state(target)
-    done = mend(target, RIGHT % 22, family)
+    done = mend(target, RIGHT % 22, family, seconds=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tcp dport 22 accept" in state(target)
     assert "hostmend-boot" not in state(target)
@@ -89,7 +90,7 @@ def test_an_odd_ssh_port_is_one_that_rules_for_22_cut_off(odd_port: Target) -> N
     done = mend(odd_port, RIGHT % 22)
     assert "failed, restored" in done.stdout, done.stdout + done.stderr
     assert settled(odd_port, before) == before
-    done = mend(odd_port, RIGHT % 2202)
+    done = mend(odd_port, RIGHT % 2202, seconds=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tcp dport 2202 accept" in state(odd_port)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# What other tests run on this machine meanwhile is out of sight: their processes, listeners and engines.
+ALONE = ("unshare", "--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child")
 WAYS = ("clone", "editable", "wheel", "artefact")
 
 
@@ -49,10 +51,11 @@ def export(folder: Path) -> Path:
 def audit(python: Path | str, playbook: str, cwd: Path, output: Path, **environ: str) -> set[tuple[str, str, str]]:
     """Return what the playbook found on this machine."""
     local = ["-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
-    run(python, "-m", "ansible", "playbook", *local, "-e", f"hostmend_output={output}", playbook, cwd=cwd, **environ)
+    told = ("-e", f"hostmend_output={output}", playbook)
+    run(*ALONE, python, "-m", "ansible", "playbook", *local, *told, cwd=cwd, **environ)
     assert (output / "report.html").stat().st_size > 10_000
     found = json.loads((output / "report.json").read_text())["hosts"]["localhost"]["findings"]
-    return {(one["check"], one["resource"], one["status"]) for one in found if "container" not in json.dumps(one)}
+    return {(one["check"], one["resource"], one["status"]) for one in found}
 
 
 @pytest.fixture(scope="module")

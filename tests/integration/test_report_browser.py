@@ -78,6 +78,23 @@ def test_searching_finds_words_of_evidence_and_hosts(show):
     assert page.run(VISIBLE) == 13
 
 
+def test_findings_that_are_alike_are_folded_and_still_found(show):
+    page = show(report_data.alike())
+    assert page.run("document.querySelectorAll('.alike').length") == 1
+    assert page.run("document.querySelector('.alike .times').textContent") == "29"
+    assert len(shown_titles(page)) == 2, "the exploited one, and one of another check"
+    page.type("#q", "service-17")
+    assert len(shown_titles(page)) == 1
+    page.type("#q", "telnet")
+    assert not page.run("document.querySelector('.alike').checkVisibility()")
+    page.type("#q", "")
+    page.click("#expand")
+    assert len(shown_titles(page)) == 31
+    page.click("#collapse")
+    page.run("document.querySelector('.host').open = true")
+    assert len(shown_titles(page)) == 2
+
+
 def test_filters_by_severity_status_class_and_host(show):
     page = show(report_data.fleet())
     page.click(".chip.g-high")

@@ -16,6 +16,7 @@ INSECURE = r"""
     setfattr -n user.note -v mine /etc/redis/redis.conf 2>/dev/null || true
     systemctl enable --now redis-server rpcbind.socket >/dev/null 2>&1
     redis-cli set fruit pear >/dev/null
+    apt-get -q -y purge nftables >/dev/null 2>&1
 """
 
 
@@ -35,7 +36,7 @@ def run(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
                    "--class", "redis,services,ports")
     assert done.code in (0, 2), done.err
     after = snapshot.of(fleet["mended"], *UNITS)
-    assert snapshot.difference(before, after)
+    assert set(after["packages"]) - set(before["packages"]), "what closes the ports was not there"
     return {"before": before, "after": after, "report": done.json(), "id": done.json()["run"]["id"]}
 
 

@@ -12,6 +12,7 @@ import pytest
 import snapshot
 import target
 from controller import BIN, PORT, TOKEN, Controller
+from target import Target
 
 HOME = "/var/lib/hostmend-schedule/home"
 #: Adding a user and removing it again leaves these as they were, with a new time and a copy of before.
@@ -25,6 +26,14 @@ channels:
   dead:
     url: json://127.0.0.1:9/{TOKEN}
 """
+NIGHT = """
+channels:
+  night:
+    url_file: hook.url
+    at_least: low
+    quiet: "{quiet}"
+"""
+SSH = {"ansible_user": "ops", "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"}
 
 
 def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -46,12 +55,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
         pytest.skip(why)
     with Controller(tmp_path_factory.mktemp("systemd")) as made:
         made.listen()
-        variables = {
-            "ansible_host": "127.0.0.1",
-            "ansible_user": "ops",
-            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
-        }
-        inventory = json.dumps({"all": {"hosts": {"self": variables}}})
+        inventory = json.dumps({"all": {"hosts": {"self": {**SSH, "ansible_host": "127.0.0.1"}}}})
         made.sh(f"""
             mkdir -p /etc/site && echo '{inventory}' > /etc/site/inventory.json
             echo '{NOTIFY}' > /etc/site/notify.yml && echo 'json://127.0.0.1:{PORT}/{TOKEN}' > /etc/site/hook.url
@@ -103,7 +107,7 @@ def test_a_timer_fires_audits_reports_notifies_and_goes_without_a_trace(clean: C
     assert clean.schedules()["nightly"]["result"] == "never ran"
     key_for(clean)
     clean.hostmend(
-        "schedule", "install", "--name", "nightly", "--on-calendar", "*:*:0/20", *arguments, "--replace", "--", "--become"
+        "schedule", "install", "--name", "nightly", "--on-calendar", "*:*:0/10", *arguments, "--replace", "--", "--become"
     )
     until(clean.received, 90, "the notification")
     row = until(lambda: (one := clean.schedules()["nightly"])["result"] == "ok" and one, 60, "the result")
@@ -133,6 +137,56 @@ def test_a_timer_fires_audits_reports_notifies_and_goes_without_a_trace(clean: C
 
     everywhere = clean.sh(f"grep -rl {TOKEN} /srv {HOME} /etc/hostmend /var/lib/hostmend-schedule 2>/dev/null || true")
     assert everywhere == "" and TOKEN not in said
+
+
+def test_a_timer_mends_another_host_within_its_risk_and_tells_what_it_mended_and_what_stays(
+    clean: Controller, tmp_path: Path
+) -> None:
+    with Target(tmp_path, name=f"{clean.name}-web") as web:
+        public = clean.key.with_suffix(".pub").read_text()
+        web.sh(f"""
+            echo '{public}' >> ~ops/.ssh/authorized_keys
+            sed -i 's/^bind .*/bind 0.0.0.0/; s/^protected-mode .*/protected-mode no/' /etc/redis/redis.conf
+            systemctl start redis-server
+        """)
+        inventory = {"all": {"hosts": {"web": {**SSH, "ansible_host": web.address()}}}}
+        clean.sh(f"""
+            echo '{json.dumps(inventory)}' > /etc/site/web.json
+            echo '{NIGHT.format(quiet="00:00-00:00")}' > /etc/site/night.yml; chmod 644 /etc/site/*
+        """)
+        arguments = ["--name", "weekly", "-i", "/etc/site/web.json", "--remediate", "safe", "--class", "logrotate,redis"]
+        arguments += ["--report-to", "/srv/mended", "--notify", "/etc/site/night.yml", "--fail-on", "high", "--jitter", "0"]
+        clean.hostmend("schedule", "install", "--on-calendar", "yearly", *arguments, "--", "--become")
+        key_for(clean)
+        # Its own timers fire, for once more often: a quarter of an hour is long.
+        clean.sh("""
+            for unit in weekly weekly-held; do
+                mkdir -p /run/systemd/system/hostmend-$unit.timer.d
+                printf '[Timer]\\nOnCalendar=\\nOnCalendar=*:*:0/5\\nAccuracySec=1s\\n' \\
+                    > /run/systemd/system/hostmend-$unit.timer.d/often.conf
+            done
+            systemctl daemon-reload && systemctl restart hostmend-weekly.timer hostmend-weekly-held.timer
+        """)
+        before = len(clean.received())
+        until(lambda: "activating" in clean.sh("systemctl is-active hostmend-weekly || true"), 30, "the timer")
+        clean.sh("systemctl stop hostmend-weekly.timer")
+        row = until(lambda: (one := clean.schedules()["weekly"])["code"] is not None and one, 90, "the remediation")
+        # Something of high severity stays, as a restart was beyond what was allowed: the run was made, and the unit has failed.
+        assert (row["result"], row["code"]) == ("open", 2)
+        assert clean.sh("systemctl is-failed hostmend-weekly || true").strip() == "failed"
+        report = clean.read("/srv/mended/latest/report.json")
+        outcomes = {one["check"]: one.get("outcome") for one in report["hosts"]["web"]["findings"] if one.get("outcome")}
+        assert outcomes["logrotate.retention"] == "mended" and outcomes["redis.no_auth"] == "still_open"
+        assert "bind 0.0.0.0" in web.sh("cat /etc/redis/redis.conf")
+        assert web.sh("logrotate -d /etc/logrotate.conf 2>&1 | grep -c 'error:' || true").strip() == "0"
+        assert {one["status"] for one in report["run"]["notifications"]} == {"held"} and len(clean.received()) == before
+        # Its quiet hours end, and the timer of what is held sends it.
+        clean.sh(f"echo '{NIGHT.format(quiet='Sun 03:00-03:01')}' > /etc/site/night.yml")
+        until(lambda: len(clean.received()) > before, 60, "what was held")
+        message = clean.received()[before]["message"].splitlines()
+        assert any(line.startswith("high, found: web: ") and "redis.no_auth" in line for line in message)
+        assert any(line.startswith("low, mended: web: ") and "logrotate.retention" in line for line in message)
+        clean.sh("rm -r /run/systemd/system/hostmend-*.timer.d /etc/site/web.json /etc/site/night.yml")
 
 
 def test_a_run_that_finds_what_it_must_not_or_cannot_be_made_is_a_failed_unit(clean: Controller) -> None:
@@ -238,18 +292,19 @@ def test_cron_fires_where_there_is_no_systemd(tmp_path: Path) -> None:
         done = made.hostmend("schedule", "install", "--on-calendar", "* * * * *", *where, *local)
         assert "its daemon does not run" in done.stderr
         target.podman("exec", "-d", made.name, "cron", "-f")
+        # Two at once, until the minute is full: one that does not want to wait says who holds the lock.
+        lock = "/var/lib/hostmend-schedule/locks/hostmend"
+        hold = f"flock {lock} sh -c 'printf held-by-a-test > {lock}; sleep 6'"
+        made.hostmend("schedule", "install", "--on-calendar", "yearly", *where[:-1], "other", "--wait", "1s", *local)
+        target.podman("exec", "-d", made.name, "sh", "-c", hold)
+        time.sleep(1)
+        done = made.hostmend("schedule", "run", "other", check=False)
+        assert done.returncode == 1 and " is running" in done.stderr
+        made.hostmend("schedule", "remove", "other")
+
         row = until(lambda: (one := made.schedules()["often"])["last"] and one, 100, "cron's run")
         assert (row["result"], row["user"], row["backend"]) == ("ok", "hostmend", "cron")
         report = made.read(f"{row['reports']}/latest/report.json")
         assert report["hosts"]["localhost"]["status"] == "ok"
-
-        # Two at once: one that does not want to wait says who holds the lock.
-        lock = "/var/lib/hostmend-schedule/locks/hostmend"
-        hold = f"flock {lock} sh -c 'printf held-by-a-test > {lock}; sleep 20'"
-        made.hostmend("schedule", "install", "--on-calendar", "yearly", *where, "--wait", "1s", "--replace", *local)
-        target.podman("exec", "-d", made.name, "sh", "-c", hold)
-        time.sleep(1)
-        done = made.hostmend("schedule", "run", "often", check=False)
-        assert done.returncode == 1 and "held-by-a-test is running" in done.stderr
         until(lambda: made.hostmend("schedule", "remove", "often", check=False).returncode == 0, 60, "its removal")
         assert made.sh("ls -d /etc/cron.d/* /etc/hostmend* /var/lib/hostmend* 2>/dev/null; cat /etc/passwd") == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from typing import Any
 
 from cryptography import x509
@@ -64,6 +65,33 @@ def certificate(
             x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, where)]), False
         )
     return made.sign(key(by), hashes.SHA256())
+
+
+def base(text: str) -> x509.GeneralName:
+    if text.startswith("O="):
+        return x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, text[2:])]))
+    return x509.IPAddress(ipaddress.ip_network(text)) if "/" in text else x509.DNSName(text)
+
+
+def authority(permitted: tuple[str, ...] = (), excluded: tuple[str, ...] = (), by: str = "ca") -> str:
+    """Return the PEM of an authority with limits; ``by`` is the key that signs it, its own or that of a root."""
+    subject, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA" if one == "ca" else "Root")]) for one in ("ca", by)
+    )
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key("ca").public_key())
+        .serial_number(7)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + datetime.timedelta(9))
+        .add_extension(x509.BasicConstraints(True, None), True)
+    )
+    if permitted or excluded:
+        limits = x509.NameConstraints([base(one) for one in permitted] or None, [base(one) for one in excluded] or None)
+        made = made.add_extension(limits, True)
+    return pem(made.sign(key(by), hashes.SHA256())).decode()
 
 
 def pem(one: x509.Certificate) -> bytes:

@@ -296,3 +296,10 @@ def large(hosts: int = 200, findings: int = 100) -> dict[str, Any]:
                 )
         made[f"host-{number:03d}.example.net"] = {"status": "ok", "findings": rows}
     return model.build(RUN, made, load_catalog())
+
+
+def alike(count: int = 30) -> dict[str, Any]:
+    """A host with many open findings of one check, one of them known to be exploited, and one of another."""
+    found = [finding("ports.exposed", f"tcp/{9000 + number} service-{number}") for number in range(count)]
+    found[3] = {**found[3], "known_exploited": True}
+    return model.build(RUN, {"many": {"status": "ok", "findings": [*found, TELNET, *CLEAN]}}, load_catalog())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,12 +17,15 @@ from typing import Any
 
 import pytest
 import tree
+from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
 from test_cli import Ansible, ansible, detected, finding  # noqa: F401 - a fixture
 
-from hostmend import catalog
-from hostmend.agent import build, hearsay, host, keep, signature
+from hostmend import answer, catalog
+from hostmend.advisories import match
+from hostmend.agent import build, hearsay, host, keep, packages, signature
 from hostmend.cli import main
 from hostmend.errors import HostmendError
+from hostmend.finding import RISKS
 from hostmend.report import html, model, table
 
 NOW = 1_795_600_000
@@ -231,6 +236,15 @@ def test_the_key_is_made_once_and_for_root_alone(tmp_path: Path) -> None:
     assert "short" not in signature.key_id(KEY)
 
 
+@pytest.mark.parametrize(("key", "said"), [(KEY, ""), ("", "; not signed: no key")])
+def test_the_one_line_for_the_journal_says_why_a_report_is_not_signed(
+    capsys: pytest.CaptureFixture[str], key: str, said: str
+) -> None:
+    host.show(report(key=key), "quiet", "")
+    line = capsys.readouterr().out.rstrip("\n")
+    assert line.startswith("score ") and line.partition("; not signed")[0] + said == line
+
+
 # What the controller believes
 
 
@@ -324,6 +338,13 @@ def test_a_report_that_was_seen_before_a_newer_one_is_not_believed(known: hearsa
         raw({**report(), "run": {"finished": "yesterday"}}),
         raw({**report(), "run": {**report()["run"], "finished": "2026-13-45T99:99:99Z"}}),
         raw({**report(), "host": None}),
+        raw({**report(), "facts": []}),
+        raw({**report(), "facts": {"a": functools.reduce(lambda inner, _: [inner], range(40), 0)}}),
+        raw({**report(), "system": functools.reduce(lambda inner, _: {"x": inner}, range(200), {})}),
+        raw({**report(), "system": {"name": "\ud800"}}),
+        raw({**report(), "host": "w" * 301}),
+        raw({**report(), "run": {**report()["run"], "version": "1" * 301}}),
+        raw({**report(), "findings": [{}] * 20_001}),
         raw({**report(), "status": "failed"}),
         raw({**report(), "score": 0}).replace(b'"score": 0', b'"score": NaN'),
         raw({**report(), "score": 0}).replace(b'"score": 0', b'"score": 1e999'),
@@ -395,6 +416,75 @@ def test_only_what_is_the_hosts_to_say_is_taken() -> None:
     ]
     with pytest.raises(HostmendError, match="not that of security_facts"):
         hearsay.findings({"findings": [{"check": "<b>", "status": "open"}]})
+
+
+@pytest.mark.parametrize(
+    ("check", "said", "taken"),
+    [
+        ("redis.no_auth", "safe", "restart"),
+        ("redis.no_auth", "disruptive", "disruptive"),
+        ("redis.no_auth", "manual", "manual"),
+        ("redis.exposed", "restart", "restart"),
+        ("updates.cve", "safe", "manual"),
+        ("redis.no_auth", "none at all", "restart"),
+    ],
+)
+def test_a_host_may_raise_the_risk_of_its_own_fix_and_never_lower_it(check: str, said: str, taken: str) -> None:
+    known = catalog.load()
+    heard = {"check": check, "status": "open", "resource": "r", "reason": "why", "fix": {"risk": said}}
+    [live] = answer.careful(answer.sound([{"check": check, "status": "open", "reason": "why", "risk": said}]), known)
+    [mine] = answer.careful(hearsay.findings({"findings": [heard]}), known)
+    for one in (live, mine):
+        assert catalog.join(one, known)["fix"]["risk"] == taken
+    lowered = taken != said and said != "none at all"
+    assert mine["reason"] == (
+        f"why; the host calls its fix {said}, and the catalogue's word counts: {taken}" if lowered else "why"
+    )
+    assert mine["reason"] == live["reason"]
+
+
+def test_no_detector_calls_a_fix_safer_than_the_catalogue_does() -> None:
+    folder = tree.ROOT / "plugins" / "module_utils" / "detectors"
+    said: dict[str, set[str]] = {}
+    for path in folder.glob("*.py"):
+        for one in re.finditer(r"risk=?\"?\W{0,4}\"(\w+)\"", path.read_text("utf-8")):
+            said.setdefault(path.stem, set()).add(one[1])
+    known = catalog.load()
+    assert said["redis"] and said["services"]
+    for name, risks in said.items():
+        least = min((check.fix.risk for check in known.classes[name].checks.values()), key=RISKS.index)
+        assert all(RISKS.index(risk) > RISKS.index(least) for risk in risks), name
+
+
+def test_five_thousand_packages_are_a_small_part_of_a_report() -> None:
+    listed = [
+        [f"lib-something-{number}", "1:2.36-9+deb12u9", f"something-{number}", "1:2.36-9+deb12u9"] for number in range(5000)
+    ]
+    facts = {"packages": listed, "distribution": {"id": "debian"}, "gaps": ("x",), "pending": ["y"]}
+    told = packages.packed(facts)
+    assert len(json.dumps(told, indent=1)) < 600_000
+    assert packages.unpacked({"facts": {"updates": told}}) == {
+        "packages": listed,
+        "distribution": {"id": "debian"},
+        "gaps": ["x"],
+    }
+    short = packages.packed(facts, limit=1000)
+    assert len(json.dumps(short)) < 2000
+    assert short["gaps"][1] == f"only {len(short['packages'])} of 5000 packages are in the report"
+
+
+@pytest.mark.parametrize("facts", [None, [], {}, {"updates": 5}, {"updates": []}])
+def test_a_report_without_packages_has_none(facts: Any) -> None:
+    assert packages.unpacked({"facts": facts}) == {}
+    assert packages.packed(None) == {}
+
+
+def test_packages_of_another_form_are_counted_and_not_believed() -> None:
+    made = packages.unpacked({"facts": {"updates": {"packages": ["a\t1\ta\t1", "a", 5, None, {"x": 1}, "b" + "\t1" * 9]}}})
+    found, bad, _kernel = match.installed(made["packages"], "deb", "", True)
+    assert ([one.name for one in found], bad) == (["a"], 5)
+    for odd in ("x", 5, {"a": 1}):
+        assert packages.unpacked({"facts": {"updates": {"packages": odd}}}) == {"packages": []}
 
 
 def test_what_an_older_agent_did_not_look_at_is_unknown() -> None:
@@ -524,6 +614,16 @@ def test_table_and_page_say_whose_word_it_is() -> None:
     jsonschema.validate(made, schema)
 
 
+def test_under_its_unit_package_managers_can_lock_their_caches() -> None:
+    from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_host
+
+    unit = (tree.ROOT / "roles/agent/templates/hostmend-agent.service.j2").read_text("utf-8")
+    [line] = [line for line in unit.splitlines() if line.startswith("ReadWritePaths=")]
+    allowed = line.partition("=")[2].split()
+    assert {f"-{path}" for paths in dnf_host.CACHES.values() for path in paths} <= set(allowed)
+    assert all(path.startswith("-/") for path in allowed)  # a path that is not there must not keep the unit from running
+
+
 def test_the_example_for_cloud_init_has_the_units_of_the_role() -> None:
     import jinja2
     import yaml
@@ -539,3 +639,16 @@ def test_the_example_for_cloud_init_has_the_units_of_the_role() -> None:
         text = (role / "templates" / f"{name}.j2").read_text("utf-8")
         made = jinja2.Template(text, keep_trailing_newline=True).render(values)
         assert files[f"/etc/systemd/system/{name}"] == made
+
+
+def test_what_a_report_or_a_key_is_read_from_is_a_file_and_no_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    assert agent_files.read(str(tmp_path / "file"), 1) == b"x"
+    with pytest.raises(OSError, match="symbolic"):
+        agent_files.read(str(tmp_path / "link"), 1)
+    with pytest.raises(ValueError, match="larger than 0"):
+        agent_files.read(str(tmp_path / "file"), 0)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ValueError, match="no regular file"):
+        agent_files.read(str(tmp_path / "fifo"), 1)

@@ -233,6 +233,17 @@ def test_notifications_that_cannot_be_read_stop_it_before_anything_runs(
     assert "notify.yml, line 2: channel ops: no such setting: ulr (did you mean url?)" in capsys.readouterr().err
 
 
+def test_a_url_that_everybody_can_read_is_told(channel: Channel, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "ops.url").write_text("json://hooks.example.org/t0ken")
+    (tmp_path / "files.yml").write_text("channels:\n  ops: {url_file: ops.url}\n  gone: {url_file: none.url}\n")
+    for mode, told in ((0o644, True), (0o640, False)):
+        (tmp_path / "ops.url").chmod(mode)
+        assert main(["notify", "channels", "--notify", "files.yml"]) == 0
+        said = capsys.readouterr().err
+        assert ("ops.url, the URL of the channel ops: chmod 640 it" in said) is told
+        assert "t0ken" not in said and "none.url, the URL" not in said
+
+
 def test_no_notifications_stand_in_the_way_of_a_rollback(
     ansible: Ansible, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -301,11 +301,42 @@ def test_what_a_channel_did_not_take_is_sent_later(tmp_path: Path) -> None:
     assert "redis.no_auth" in world.bodies[0]
 
 
+def test_of_more_than_can_be_kept_the_gravest_are_told_and_kept(tmp_path: Path) -> None:
+    found = [finding("logrotate.retention", "low", resource=f"log {number}") for number in range(400)]
+    world = World(tmp_path, "channels:\n  a: {url: json://x, at_least: low}\n")
+    world.run(*found, finding())
+    assert world.sent[0]["title"] == "hostmend: 401 new on 1 host(s)" and world.bodies[0].startswith("high, new: web1: ")
+    world.answer = "the connection was refused"
+    world.run(*found, finding())
+    world.answer = ""
+    world.run()
+    assert world.sent[-1]["title"] == "hostmend: 300 new on 1 host(s)" and world.bodies[-1].startswith("high, new: web1: ")
+
+
 def test_state_that_cannot_be_kept_costs_no_message(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a directory should be")
     world = World(tmp_path, "channels:\n  a: {url: json://x}\n")
     told = world.dispatcher.after_run(report(finding()))
     assert [(one["channel"], one["status"]) for one in told] == [("a", "sent"), ("*", "failed")]
+
+
+def test_a_run_that_mends_tells_what_it_mended_and_what_stays(tmp_path: Path) -> None:
+    world = World(tmp_path, "channels:\n  a: {url: json://x, at_least: low}\n")
+    more = {"status": "passed", "outcome": "mended", "resource": "wtmp", "title": "A log goes early"}
+    mended = finding("logrotate.retention", "low", None, **more)
+    known = finding(trend="known", outcome="still_open")
+    other = finding("redis.exposed", trend="known", outcome="still_open")
+    world.run(mended, known, web2={"status": "ok", "findings": [other]})
+    assert world.sent[0]["title"] == "hostmend: 1 mended, 1 open on 1 host(s)"
+    assert world.sent[0]["body"].splitlines()[:2] == [
+        "high, open: web1: Redis answers without a password [redis :6379] (redis.no_auth)",
+        "low, mended: web1: A log goes early [wtmp] (logrotate.retention)",
+    ]
+    assert world.sent[0]["type"] == "failure"
+    world.run(known, web2={"status": "ok", "findings": [other]})
+    assert len(world.sent) == 1  # nothing was mended, and nothing is new
+    world.run(mended)
+    assert world.sent[1]["title"] == "hostmend: 1 mended on 1 host(s)" and world.sent[1]["type"] == "info"
 
 
 def test_state_that_is_corrupt_is_begun_anew(tmp_path: Path) -> None:

@@ -146,3 +146,13 @@ def test_predicted_and_made_changes_compare_as_sets() -> None:
         task("copy", {"dest": "/etc/a"}),
     )
     assert {changes.key(one) for one in predicted} == {changes.key(one) for one in made}
+
+
+def test_a_file_that_two_tasks_edit_is_told_once_with_both_diffs() -> None:
+    known: list[dict[str, Any]] = []
+    for old, new in (("a\n", "b\n"), ("c\n", "d\n"), ("c\n", "d\n")):
+        (one,) = task("ini_file", {"path": "/etc/a"}, diff={"before": old, "after": new})
+        changes.add(known, one)
+    changes.add(known, *task("ini_file", {"path": "/etc/b"}))
+    assert [(one["name"], one["action"]) for one in known] == [("/etc/a", "edited"), ("/etc/b", "edited")]
+    assert [line for line in known[0]["diff"].splitlines() if line[0] in "+-" and line[1] not in "+-"] == ["-a", "+b", "-c", "+d"]

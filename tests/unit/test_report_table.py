@@ -66,3 +66,18 @@ def test_clean_hosts_take_one_line():
         report_data.load_catalog(),
     )
     assert table.text(report).splitlines()[0] == "Nothing open on h0, h1, h2"
+
+
+def test_findings_that_differ_in_their_resource_only_are_one_line():
+    shown = table.text(report_data.alike(), width=120)
+    lines = [line for line in shown.splitlines() if "ports.exposed" in line]
+    assert len(lines) == 2, shown
+    assert "service-3 " in lines[0], "what is known to be exploited stands by itself"
+    assert "(29)" in lines[1]
+    assert "and 9 more" in " ".join(shown.split())
+    assert "31 open" in shown
+
+
+def test_a_few_findings_of_one_check_are_shown_one_by_one():
+    shown = table.text(report_data.alike(6), width=120)
+    assert [line.count("service-") for line in shown.splitlines() if "ports.exposed" in line] == [1] * 6

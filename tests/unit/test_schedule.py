@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -127,7 +128,7 @@ def test_spans(given: str, seconds: int) -> None:
     assert calendar.seconds(given, "--jitter") == seconds
 
 
-@pytest.mark.parametrize("given", ["", "soon", "-5", "1w", "1.5h"])
+@pytest.mark.parametrize("given", ["", "soon", "-5", "1w", "1.5h", "8d", "9999999h"])
 def test_spans_that_are_none(given: str) -> None:
     with pytest.raises(HostmendError, match="--jitter"):
         calendar.seconds(given, "--jitter")
@@ -261,6 +262,28 @@ def test_an_installation_that_fails_leaves_nothing(places: model.Places, install
     assert tree(places.root) <= before
 
 
+def test_a_directory_that_cannot_be_made_is_told_and_leaves_nothing(
+    places: model.Places, installer: manage.Installer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    before = tree(places.root)
+    with pytest.raises(HostmendError, match="file/reports cannot be made: Not a directory"):
+        installer.install(dataclasses.replace(AUDIT, report_to=str(tmp_path / "file/reports")), replace=False)
+    assert tree(places.root) <= before
+
+
+def test_a_run_that_was_killed_is_listed_as_failed(places: model.Places, installer: manage.Installer) -> None:
+    installer.install(AUDIT, replace=False)
+    places.status("nightly").write_text('{"result": "ok", "runs": [{"finished": "2026-11-25T02:31:00Z", "code": 0}]}')
+    systemd = Systemd()
+    systemd.answers["show"] = (0, "ActiveState=failed\nResult=signal\n")
+    [row] = manage.listed(places, systemd)
+    assert row["result"] == "failed" and row["said"].startswith("its unit failed (signal) and kept no result")
+    systemd.answers["show"] = (0, "ActiveState=inactive\nResult=success\n")
+    [row] = manage.listed(places, systemd)
+    assert (row["result"], row["said"]) == ("ok", "")
+
+
 def test_a_file_of_somebody_else_is_not_touched(places: model.Places, installer: manage.Installer) -> None:
     path = places.units / "hostmend-nightly.service"
     path.write_text("mine")
@@ -336,6 +359,8 @@ if mode == "leaves":
     import subprocess
     left = subprocess.Popen(["sleep", "300"], start_new_session=True, stderr=subprocess.DEVNULL)
     (folder / "left").write_text(str(left.pid))
+if mode == "where":
+    (folder / "where").write_text(os.getcwd())
 if mode == "fails":
     print("hostmend: no such inventory: x", file=sys.stderr)
     sys.exit(1)
@@ -372,6 +397,29 @@ def test_a_run_leaves_its_report_and_its_result(one: model.Schedule, places: mod
     folder = Path(made["runs"][0]["directory"])
     assert (Path(one.report_to) / "latest").resolve() == folder and (folder / "report.json").is_file()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and stat.S_IMODE(places.status("nightly").stat().st_mode) == 0o644
+
+
+def test_a_run_by_hand_works_where_its_unit_does(
+    one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MODE", "where")
+    monkeypatch.chdir(tmp_path)
+    assert runner.run("nightly", places) == 0
+    assert (Path(one.report_to) / "latest" / "where").read_text() == str(places.folder("nightly"))
+
+
+def test_what_killed_runs_have_left_goes(one: model.Schedule, places: model.Places) -> None:
+    base = Path(one.report_to)
+    for name in ("20260101T000000Z", "20260102T000000Z", "20990101T000000Z", "mine"):
+        (base / name).mkdir(parents=True)
+        (base / name / "part").touch()
+    (base / "20260102T000000Z" / "report.json").touch()
+    (base / "20260103T000000Z").symlink_to("/")
+    assert runner.run("nightly", places) == 0
+    # One that has begun lately may be at work.
+    left = {path.name for path in base.iterdir()}
+    assert left >= {"20260102T000000Z", "20260103T000000Z", "20990101T000000Z", "mine"}
+    assert "20260101T000000Z" not in left
 
 
 def test_a_run_leaves_no_process_behind(one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,6 +472,27 @@ def test_that_it_could_not_be_made_is_told_on_the_channels(
     assert runner.run("nightly", places) == 1
     [message] = sent
     assert message["title"] == "hostmend: schedule nightly failed" and "no such inventory: x" in message["body"]
+
+
+def test_a_full_disk_is_told_on_the_channels_and_no_traceback(
+    one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(runner, "_alarm", lambda _schedule, why: told.append(why))
+
+    def full(*_given: Any, **_more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)  # the lock holds all the same
+        assert runner.run("nightly", places) == 0
+    shutil.rmtree(one.report_to)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "Child", full)
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(HostmendError, match="No space left on device"):
+            runner.run("nightly", places)
+    assert len(told) == 1 and "No space left on device" in told[0]
 
 
 def test_two_at_once(one: model.Schedule, places: model.Places, capsys: pytest.CaptureFixture[str]) -> None:

@@ -284,6 +284,22 @@ def test_a_config_in_a_directory_that_everybody_writes_is_ignored_as_ansible_doe
     assert not UserConfig({}).has_inventory()
 
 
+def test_a_directory_that_the_user_cannot_enter_has_no_config(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert UserConfig({}).path is None
+
+
+def test_ansible_works_elsewhere_where_the_user_cannot_enter_the_directory(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session._place("/spare") == str(nowhere)
+    monkeypatch.setattr(os, "access", lambda *_given: False)
+    assert session._place("/spare") == "/spare"
+
+
 def test_variables_go_by_a_private_file_and_not_by_arguments(nowhere: Path) -> None:
     request = Request(
         "audit.yml",

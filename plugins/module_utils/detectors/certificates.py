@@ -15,7 +15,9 @@ import os
 import re
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_reasons
 from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_uses
+from ansible_collections.hostmend.hardening.plugins.module_utils import name_constraints
 from ansible_collections.hostmend.hardening.plugins.module_utils import renewals
 from ansible_collections.hostmend.hardening.plugins.module_utils import x509
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
@@ -30,6 +32,16 @@ EXPIRED, EXPIRING, RENEWAL, SERVED, WEAK, MISMATCH, READABLE, SELF_SIGNED, CHAIN
     "certificates.chain", "certificates.key_mismatch")
 POLICY = {"expiring_percent": 25, "expiring_days": 21, "rsa_bits": 2048, "ignore": [], "acme_domains": [], "private_names": []}
 EC_BITS = 224
+# acme.sh runs once a day, and a server may be down for one.
+LATE_SECONDS = 3 * 86400
+KINDS = {"rsa": "RSA", "ec": "ECDSA", "ed25519": "Ed25519", "ed448": "Ed448"}
+NOT_SEEN = ("its certificate of this kind of key was not seen: another is served in TLS 1.3, where a kind cannot be asked for, "
+            "and below that: %s")
+MARIADB_SUBJECT = "CN=MariaDB Server"
+BY_PASSWORD = ("clients of MariaDB 11.4 and later verify it by the password of the account, where it has one that does not go in "
+               "clear text; all others have nothing to verify it by")
+IN_MEMORY = (". The server makes it anew at each start, in memory: there is no file to replace, ssl_cert and ssl_key in its "
+             "configuration name one that all clients can verify")
 OLD_HASHES = ("md2", "md5", "sha1")
 HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?\Z")
 
@@ -37,7 +49,7 @@ HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.
 def collect(host, policy):
     """Return the uses of certificates, their content, their keys, what is served, and who renews them."""
     facts = {"live": bool(host.live), "now": time.time(), "uses": [], "files": {}, "keys": {}, "served": [], "gaps": [],
-             "renewal": {}}
+             "dynamic": [], "renewal": {}}
     certificate_uses.collect(host, facts)
     facts["renewal"] = {"certbot": renewals.certbot(host), "acme_sh": renewals.acme_sh(host),
                         "certmonger": renewals.certmonger(host), "registry": certificate_uses.registry(host),
@@ -48,10 +60,8 @@ def collect(host, policy):
 def check(facts, policy):
     """Return the findings of the facts."""
     uses = [one for one in facts["uses"] if not any(fnmatch.fnmatchcase(one["certificate"], glob) for glob in policy["ignore"])]
-    paths = list(dict.fromkeys(one["certificate"] for one in uses))
     made = []
-    for path in paths:
-        these = [one for one in uses if one["certificate"] == path]
+    for path, these in _by_file(facts, uses):
         made += _judge_file(facts, policy, path, these)
     made += _judge_served(facts, policy, uses)
     made += _judge_keys(facts, policy, uses)
@@ -59,9 +69,19 @@ def check(facts, policy):
     return _with_gaps(facts, made)
 
 
+def _by_file(facts, uses):
+    """Return (path, uses) of each file, whatever links lead to it: it is mended once, for all of its services."""
+    made = {}
+    for one in uses:
+        made.setdefault(facts["files"][one["certificate"]].get("real") or one["certificate"], []).append(one)
+    return [(min((one["certificate"] != real, one["certificate"]) for one in these)[1], these) for real, these in made.items()]
+
+
 def _with_gaps(facts, made):
     """Add an unknown for what could not be seen, and a not_applicable where there is nothing."""
-    for gap in facts["gaps"]:
+    gaps = facts["gaps"] + [{"service": one["certificate"], "reason": "which file it is, a variable tells at each handshake"}
+                            for one in facts["dynamic"] if not facts["live"]]
+    for gap in gaps:
         made += [unknown(name, gap["service"], gap["reason"]) for name in CHECKS if name != RENEWAL]
     said = set(one["check"] for one in made)
     nothing = "no service of this host uses a certificate"
@@ -76,14 +96,14 @@ def _with_gaps(facts, made):
 def _mending(facts, policy, path, these):
     """Return how a certificate can be renewed: {mend, lineage, names} and the risk (None: the catalogue's)."""
     names = sorted(set(name for one in these for name in one["names"] if HOST_NAME.match(name) and name != "_"))
-    leaf = next(iter(facts["files"].get(path, {}).get("certificates", [])), None)
-    if not names and leaf:
-        names = leaf["names"] or [leaf["common_name"].lower()]
-        names = [name for name in names if HOST_NAME.match(name)]
+    leaf = certificate_uses.leaf_of(facts, path)
+    had = [name for name in (leaf["names"] or [leaf["common_name"].lower()]) if HOST_NAME.match(name)] if leaf else []
+    names = names or had
     lineage = next((one for one in facts["renewal"]["certbot"]["lineages"] if _holds(facts, one, path)), None)
     made = {"certificate": path, "key": these[0]["key"] if these else "", "names": names, "mend": "", "lineage": "",
             "services": sorted(set("%s %s" % (one["service"], one["unit"]) for one in these)),
-            "probes": [list(probe) for probe in sorted(set(tuple(probe) for one in these for probe in one["probes"]))]}
+            "probes": [list(probe) for probe in sorted(set(tuple(probe) for one in these for probe in one["probes"]))],
+            "beside": _beside(facts, these)}
     if any(one.get("keystore") for one in these):
         return made
     if lineage:
@@ -94,9 +114,19 @@ def _mending(facts, policy, path, these):
             made["mend"] = ""
     elif _all_match(names, policy["private_names"]):
         made["mend"] = "private"
+        # What it was for besides, somebody may rely on.
+        had += [name for name in leaf["names"] if name not in had and name_constraints.address_of(name)] if leaf else []
+        made["names"] = names + [name for name in had if name not in names and _all_match([name], policy["private_names"])]
     elif _all_match(names, policy["acme_domains"]):
         made["mend"], made["lineage"] = "issue", names[0].replace("*.", "")
     return made
+
+
+def _beside(facts, these):
+    """Return the files with certificates of other kinds of keys that services have for the same names."""
+    return sorted(set(other["certificate"] for one in these for other in facts["uses"]
+                      if all(other[key] == one[key] for key in ("service", "unit", "ports", "names"))
+                      and _key_type(facts, one) and _key_type(facts, other) not in ("", _key_type(facts, one))))
 
 
 def _uncovered(leaf, names):
@@ -143,11 +173,13 @@ def _judge_file(facts, policy, path, these):
                 for name in (EXPIRED, EXPIRING, WEAK, MISMATCH, SELF_SIGNED, CHAIN, KEY)]
     leaf = file["certificates"][0]
     quiet = all(one["loopback"] for one in these)
-    parts = {"persistent": dict(mending, **_told(leaf))}
+    parts = {"persistent": dict(_told(leaf), **dict(mending, certified=leaf["names"][:20]))}
     more = dict(parts, **_risk(mending, facts))
     made = _judge_time(facts, policy, path, leaf, parts, more)
     made += _judge_strength(policy, path, leaf, parts, more)
-    made.append(_judge_issuer(path, leaf, quiet, parts, more))
+    mariadb = any(_is_mariadb(one.get("version", "")) for one in facts["served"]) and all(
+        one["service"] == "mysql" for one in these)
+    made.append(_judge_issuer(path, leaf, quiet, parts, more, mariadb))
     made.append(_judge_chain(facts, path, file, parts, more))
     made += _judge_names(facts, policy, path, leaf, these, more)
     for key, matches in sorted(set((one["key"], _match(facts, one)) for one in these if not one.get("keystore"))):
@@ -202,12 +234,21 @@ def _judge_strength(policy, resource, leaf, parts, more):
     return [passed(WEAK, resource, **parts)]
 
 
-def _judge_issuer(resource, leaf, quiet, parts, more):
+def _judge_issuer(resource, leaf, quiet, parts, more, mariadb=False):
     if not leaf["self_issued"]:
         return passed(SELF_SIGNED, resource, **parts)
     if quiet:
         return passed(SELF_SIGNED, resource, reason="only this host itself gets to the service", **parts)
-    return found(SELF_SIGNED, resource, reason="clients have nothing to verify it by", **more)
+    if not mariadb:
+        return found(SELF_SIGNED, resource, reason="clients have nothing to verify it by", **more)
+    automatic = leaf["subject"] == MARIADB_SUBJECT and leaf["serial"] == "0"
+    return found(SELF_SIGNED, resource, reason=BY_PASSWORD + (IN_MEMORY if automatic else ""), **more)
+
+
+def _is_mariadb(version):
+    """Tell whether a server proves its certificate by the password of who logs in (MDEV-31857)."""
+    numbers = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.\d+-MariaDB", version, re.I)
+    return bool(numbers) and (int(numbers.group(1)), int(numbers.group(2))) >= (11, 4)
 
 
 def _judge_chain(facts, path, file, parts, more):
@@ -251,28 +292,41 @@ def _judge_names(facts, policy, path, leaf, these, more):
 
 def _judge_served(facts, policy, uses):
     made = []
+    ipv4 = set((one["service"], one["port"], one["name"]) for one in facts["served"] if one["address"] == "127.0.0.1")
     for one in facts["served"]:
+        if _told_by_another(facts, one):
+            continue
         resource = "%s port %d%s" % (one["service"], one["port"], " for %s" % one["name"] if one["name"] else "")
-        if one["address"] not in ("127.0.0.1", "::1"):
+        resource += ", key of %s" % KINDS.get(one["key_type"], one["key_type"]) if one.get("key_type") else ""
+        if one["address"] not in ("127.0.0.1", "::1") or (one["address"] == "::1"
+                                                          and (one["service"], one["port"], one["name"]) in ipv4):
             resource += " at %s" % one["address"]
         certificate = one.get("certificate")
-        mine = [use for use in uses if use["service"] == one["service"] and (not use["ports"] or one["port"] in use["ports"])]
+        mine, dynamic = ([use for use in several if use["service"] == one["service"]
+                          and (not use["ports"] or one["port"] in use["ports"])] for several in (uses, facts["dynamic"]))
+        if one.get("key_type") and not any(_key_type(facts, use) == one["key_type"] for use in mine):
+            continue
+        if one.get("key_type") and not _is_of_kind(one, one["key_type"]):
+            made.append(unknown(SERVED, resource, NOT_SEEN % one.get("failure", "another kind comes, too")))
+            continue
         if certificate is None:
             # A default server may rightly refuse those who name nobody.
             answered = any(other["service"] == one["service"] and other["port"] == one["port"] and other.get("certificate")
                            for other in facts["served"])
-            if mine and (one["name"] or not answered):
+            if (mine or dynamic) and (one["name"] or not answered):
                 made.append(unknown(SERVED, resource, "what is served cannot be told: %s" % one["failure"]))
             continue
         observed = {"observed": _told(certificate)}
+        known = dict((leaf["fingerprint"], use) for use in mine
+                     for leaf in facts["files"][use["certificate"]]["certificates"])
+        if dynamic and certificate["fingerprint"] not in known:
+            made += _judge_unknown_origin(facts, policy, resource, certificate, one, observed)
+            continue
         if not mine:
-            if any(use["service"] == one["service"] for use in facts["uses"]) or any(
-                    gap["service"] == one["service"] for gap in facts["gaps"]):
+            if any(gap["service"] == one["service"] for gap in facts["gaps"]):
                 continue
             made += _judge_unknown_origin(facts, policy, resource, certificate, one, observed)
             continue
-        known = dict((leaf["fingerprint"], use) for use in mine
-                     for leaf in facts["files"][use["certificate"]]["certificates"])
         if certificate["fingerprint"] in known or any(not facts["files"][use["certificate"]]["certificates"] for use in mine):
             made.append(passed(SERVED, resource, **observed) if certificate["fingerprint"] in known
                         else unknown(SERVED, resource, "not all of its certificates can be read", **observed))
@@ -281,9 +335,36 @@ def _judge_served(facts, policy, uses):
     return made
 
 
+def _told_by_another(facts, one):
+    """Tell whether other handshakes with a listener, for the same name, tell all that this one does.
+
+    Where a name has certificates of several kinds of keys, each is asked for, and besides whichever the server prefers.
+    """
+    same = [other for other in facts["served"] if other is not one
+            and all(other[key] == one[key] for key in ("service", "address", "port", "name"))]
+    if not one.get("key_type"):
+        shown = (one.get("certificate") or {}).get("key_type")
+        return bool(shown) and any(_is_of_kind(other, shown) for other in same)
+    if _is_of_kind(one, one["key_type"]):
+        return False
+    any_kind = next((other for other in same if not other.get("key_type")), {})
+    return not any_kind.get("certificate") or any_kind["certificate"]["key_type"] == one["key_type"]
+
+
+def _key_type(facts, use):
+    """Return the kind of key of the certificate that a use names; '' where it cannot be read."""
+    return certificate_uses.leaf_of(facts, use["certificate"]).get("key_type", "")
+
+
+def _is_of_kind(one, key_type):
+    return one.get("key_type") == key_type and (one.get("certificate") or {}).get("key_type") == key_type
+
+
 def _judge_old(facts, policy, resource, one, mine, observed):
     """Judge a listener that serves what no file holds any more."""
-    use = next((use for use in mine if one["name"] and one["name"] in use["names"]), mine[0])
+    named = [use for use in mine if one["name"] and one["name"] in use["names"]] or mine
+    # It replaces one of its own kind of key, where there are several.
+    use = next((use for use in named if _key_type(facts, use) == one["certificate"]["key_type"]), named[0])
     these = [other for other in mine if other["certificate"] == use["certificate"]]
     mending = dict(_mending(facts, policy, use["certificate"], these), mend="reload")
     leaf = facts["files"][use["certificate"]]["certificates"][0]
@@ -303,14 +384,20 @@ def _judge_unknown_origin(facts, policy, resource, certificate, one, observed):
     more = dict(observed, risk="manual")
     made = _judge_time(facts, policy, resource, certificate, observed, more)
     made += _judge_strength(policy, resource, certificate, observed, more)
-    made.append(_judge_issuer(resource, certificate, one["loopback"], observed, more))
+    made.append(_judge_issuer(resource, certificate, one["loopback"], observed, more, _is_mariadb(one.get("version", ""))))
     return made
 
 
 def _judge_keys(facts, policy, uses):
     made = []
+    for path in sorted(set(one["key"] for one in facts["dynamic"])):
+        made.append(unknown(READABLE, path, "which file it is, a variable tells at each handshake"))
+    seen = set()
     for path in list(dict.fromkeys(one["key"] for one in uses)):
         key = facts["keys"].get(path, {})
+        if key.get("real", path) in seen:
+            continue
+        seen.add(key.get("real", path))
         if "mode" not in key:
             made.append(unknown(READABLE, path, "it cannot be looked at: %s" % key.get("failure", "it is not there")))
             continue
@@ -336,24 +423,34 @@ def _judge_renewal(facts, policy, uses):
         made.append(_judge_lineage(facts, policy, one, uses))
     for one in renewal["acme_sh"]["domains"]:
         resource = "acme.sh %s" % one["name"]
-        parts = {"persistent": one, "effective": {"runs": renewal["acme_sh"]["runs"]}}
+        parts = {"persistent": dict((key, one[key]) for key in one if key != "due"),
+                 "effective": {"runs": renewal["acme_sh"]["runs"]}}
         in_use = any(use["certificate"] == one["certificate"] for use in uses)
+        late = facts["live"] and one["due"] and one["due"] < facts["now"] - LATE_SECONDS
         faults = ["a person must answer its challenge"] if one["manual"] else []
-        faults += [] if renewal["acme_sh"]["runs"] else ["nothing runs acme.sh --cron"]
+        faults += ["it was to be renewed on %s, and was not" % x509.day(one["due"])] if late else []
+        faults += [] if renewal["acme_sh"]["runs"] else [_unscheduled(renewal["acme_sh"], "nothing runs acme.sh --cron")]
         faults += ["nothing reloads the service after a renewal"] if in_use and not one["reload"] else []
         made.append(found(RENEWAL, resource, risk="manual", reason="; ".join(faults), **parts) if faults
                     else passed(RENEWAL, resource, **parts))
     for one in renewal["certmonger"]["requests"]:
         resource = "certmonger %s" % (one["certificate"] or one["name"])
-        bad = one["stuck"] or one["status"] not in ("MONITORING", "GENERATING_KEY_PAIR", "GENERATING_CSR", "SUBMITTING",
-                                                    "NEED_TO_SUBMIT", "POST_SAVED_CERT", "SAVED_CERT")
+        users = sorted(set(use["service"] for use in uses if use["certificate"] == one["certificate"]))
+        # What it waits for by itself is no fault; CA_UNREACHABLE and the like it tries again, in vain so far.
+        bad = one["stuck"] or not one["status"] or (one["status"].startswith("CA_") and one["status"] != "CA_WORKING")
         faults = ["its state is %s%s" % (one["status"] or "not told", ": " + one["why"] if one["why"] else "")] if bad else []
         faults += [] if one["tracked"] else ["it does not renew by itself"]
+        faults += ["nothing reloads %s after a renewal" % ", ".join(users)] if users and not one["reload"] else []
         made.append(found(RENEWAL, resource, risk="manual", reason="; ".join(faults), persistent=one) if faults
                     else passed(RENEWAL, resource, persistent=one))
     if renewal["certmonger"]["failure"]:
         made.append(found(RENEWAL, "certmonger", risk="manual", reason=renewal["certmonger"]["failure"]))
     return made
+
+
+def _unscheduled(tool, nothing):
+    """Return why nothing renews by schedule."""
+    return "%s would renew, but cron does not run" % ", ".join(tool["idle"][:3]) if tool.get("idle") else nothing
 
 
 def _judge_lineage(facts, policy, lineage, uses):
@@ -367,10 +464,10 @@ def _judge_lineage(facts, policy, lineage, uses):
     if lineage["fault"]:
         faults["lineage"] = lineage["fault"]
     if lineage["failure"]:
-        faults["failure"] = "its last renewal failed: %s" % lineage["failure"]
+        faults["failure"] = "its last renewal failed: %s" % certbot_reasons.advised(lineage["failure"])
     unseen = renewal["certbot"]["unseen"] if not renewal["certbot"]["runs"] else ""
     if not renewal["certbot"]["runs"] and not unseen:
-        faults["schedule"] = "neither a timer nor cron runs certbot renew"
+        faults["schedule"] = _unscheduled(renewal["certbot"], "neither a timer nor cron runs certbot renew")
     unheard = _without_hook(renewal, lineage, these)
     if unheard:
         faults["hook"] = "nothing reloads %s after a renewal" % ", ".join(sorted(set(unheard)))

@@ -14,10 +14,12 @@ import os
 import re
 import stat
 
+from ansible_collections.hostmend.hardening.plugins.module_utils import authselect
 from ansible_collections.hostmend.hardening.plugins.module_utils import ban_services
 from ansible_collections.hostmend.hardening.plugins.module_utils import ban_table
 from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_client
 from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_jail
+from ansible_collections.hostmend.hardening.plugins.module_utils import other_bans
 from ansible_collections.hostmend.hardening.plugins.module_utils import pam_stack
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
@@ -40,10 +42,6 @@ FOLDERS = ("/usr/bin/", "/usr/local/bin/", "/usr/sbin/", "/sbin/", "/bin/", "/us
 OWN_FILE = "/etc/fail2ban/jail.d/zz-hostmend.conf"
 SOCKETS = ("/run/fail2ban/fail2ban.sock", "/var/run/fail2ban/fail2ban.sock")
 MOST_TEXT = 256 * 1024
-# Jails of CrowdSec are collections of its hub; sshguard's parser knows these services.
-CROWDSEC = {"ssh": "sshd", "dropbear": "sshd", "mysql": "mysql", "nginx": "nginx", "apache": "apache2",
-            "postfix": "postfix", "dovecot": "dovecot", "vsftpd": "vsftpd", "proftpd": "proftpd"}
-SSHGUARD = ("ssh", "dropbear", "vsftpd", "proftpd", "pure-ftpd", "postfix", "dovecot")
 
 
 # Reading the host
@@ -51,9 +49,10 @@ SSHGUARD = ("ssh", "dropbear", "vsftpd", "proftpd", "pure-ftpd", "postfix", "dov
 def collect(host, policy):
     """Return the services that take passwords, what bans, the jails, and the stacks of PAM."""
     system = host.system()
-    facts = {"live": bool(host.live), "executes": bool(host.executes), "root": bool(system.root), "init": system.init,
-             "services": [], "gaps": [], "fail2ban": {}, "others": {}, "jails": {}, "lockout": [], "wanted": {},
-             "local": {}, "own": [], "logs": {}, "install": [], "banaction": "", "controllers": [], "logtarget": ""}
+    facts = {"live": bool(host.live), "boots": host.boots, "executes": bool(host.executes), "root": bool(system.root),
+             "init": system.init, "services": [], "gaps": [], "fail2ban": {}, "others": {}, "hears": {}, "jails": {},
+             "lockout": [], "wanted": {}, "local": {}, "own": [], "logs": {}, "install": [],
+             "banaction": "", "controllers": [], "logtarget": ""}
     services, facts["gaps"] = ban_services.collect(host, policy)
     exempt = set(policy["exempt_services"])
     facts["services"] = [one for one in services if one["name"] not in exempt]
@@ -61,7 +60,9 @@ def collect(host, policy):
     facts["controllers"] = list(policy["common"].get("controller_addresses") or host.controller_addresses())
     if targets or installed(host):
         facts["logs"] = ban_services.syslog(host)
-        facts["others"] = _others(host)
+        facts["others"] = other_bans.collect(host)
+        facts["hears"] = dict((one["name"], other_bans.hears(host, facts["others"], one, facts["logs"])) for one in targets) \
+            if other_bans.in_charge(facts["others"]) else {}
         _collect_fail2ban(host, facts)
         named = _named_ports(host)
         for jail in facts["jails"].values():
@@ -79,37 +80,6 @@ def _has(host, program):
 def installed(host):
     """Tell whether fail2ban is on this host."""
     return _has(host, PROGRAM)
-
-
-def _others(host):
-    """Return what else bans here."""
-    made = {"crowdsec": {}, "sshguard": {}, "denyhosts": {}}
-    if host.live:
-        running = [one for one in host.processes().items if one.container is None]
-        names = [(os.path.basename(one.exe or ""), one) for one in running]
-        agents = [one for name, one in names if name == "crowdsec"]
-        bouncers = [name for name, one in names if re.match(r"(crowdsec|cs)-.*bouncer", name)]
-        if agents:
-            made["crowdsec"] = {"bouncers": sorted(set(bouncers)), "collections": host.list("/etc/crowdsec/collections")}
-        if any(one.comm in ("sshguard", "sshg-blocker") for one in running):
-            made["sshguard"] = {"readers": [list(one.argv) for one in running if one.unit == "sshguard.service"
-                                            and one.comm in ("journalctl", "tail", "sshg-logtail")]}
-        if any("denyhosts" in " ".join(one.argv[:3]) for one in running):
-            made["denyhosts"] = {"wrapped": _wrapped(host)}
-        return made
-    for unit in host.units().items:
-        if unit.enabled in ban_services.ENABLED and unit.name in ("sshguard.service", "denyhosts.service"):
-            made[unit.name.split(".")[0]] = {"wrapped": True, "readers": []}
-        elif unit.enabled in ban_services.ENABLED and unit.name == "crowdsec.service":
-            made["crowdsec"] = {"bouncers": [one.name for one in host.units().items if "bouncer" in one.name
-                                             and one.enabled in ban_services.ENABLED],
-                                "collections": host.list("/etc/crowdsec/collections")}
-    return made
-
-
-def _wrapped(host):
-    """Tell whether sshd heeds hosts.deny."""
-    return any("libwrap.so" in (host.read(path) or "") for path in ("/usr/sbin/sshd",) + ban_services.SESSION_PROGRAMS)
 
 
 def _collect_fail2ban(host, facts):
@@ -235,7 +205,7 @@ def _faults(host, jail, service, known, logs, named, prefix, regexes):
     """Return what keeps a jail from banning who attacks a service, one phrase each."""
     problems, doubts = [], []
     if jail["kind"] == "journal":
-        heard = journal_has(jail["matches"], service)
+        heard = ban_services.journal_has(jail["matches"], service)
         if not logs["journal"]:
             problems.append("it reads the journal, which is not kept here")
         elif heard is False:
@@ -251,12 +221,32 @@ def _faults(host, jail, service, known, logs, named, prefix, regexes):
     elif host.live and not any(ban_services.live(host, path, service, logs) for path in jail["logs"]):
         problems.append("nobody writes what it reads (%s)" % ", ".join(jail["logs"][:3]))
     own = jail["kind"] != "journal" and any(path in service["own_logs"] for path in jail["logs"])
-    lines = [line for line in known.lines if ("{0}" not in line) == (own and service["name"] == "vsftpd")]
+    lines = _lines(service, known, own, jail)
     for identifier in service["identifiers"] or ("",):
         caught = [fail2ban_client.catches(prefix, regexes, line.format(identifier)) for line in lines]
         if caught and not any(one is not False for one in caught):
-            problems.append("its filter does not take what %s logs" % identifier)
+            problems.append("its filter does not take what %s logs" % (identifier or service["name"]))
     return {"problems": problems + _action_faults(host, jail, service, named), "doubts": doubts}
+
+
+def _lines(service, known, own, jail):
+    """Return failed logins as the service really writes them."""
+    told = service.get("settings") or {}
+    if service["name"] == "dropbear":
+        return known.lines[1:] if told.get("stderr") else known.lines[:1]
+    if service["name"] == "dovecot":
+        # What PAM writes is in the journal, too; a syslog daemon has it in another file.
+        seen = jail["kind"] == "journal" or set(jail["logs"]) & set(ban_table.AUTH_FILES)
+        by_pam = seen and told.get("usepam", "yes") == "yes"
+        mine = known.lines[:2] if not told.get("version") else known.lines[1:2] if _new_dovecot(told) else known.lines[:1]
+        return mine + (known.lines[2:] if by_pam else ())
+    written = [line for line in known.lines if "{0}" not in line]
+    return written if own and written else [line for line in known.lines if "{0}" in line]
+
+
+def _new_dovecot(settings):
+    """Tell whether Dovecot is of 2.4 or later."""
+    return tuple(int(part) for part in settings.get("version", "").split(".") if part) >= (2, 4)
 
 
 def _action_faults(host, jail, service, named):
@@ -274,30 +264,6 @@ def _action_faults(host, jail, service, named):
     return ["its action bans from port %s, not from %s" % (able[0]["ports"], ", ".join(str(port) for port in missed))]
 
 
-def journal_has(matches, service):
-    """Tell whether a journal match takes what a service logs; None where that depends on what is not known."""
-    if not matches:
-        return True
-    known = {"_COMM": service["identifiers"], "SYSLOG_IDENTIFIER": service["identifiers"], "_UID": ["0"],
-             "_TRANSPORT": ["syslog", "stdout", "journal"], "SYSLOG_FACILITY": ["2", "4", "10", "11", "3"]}
-    units = [service["unit"]] if service["unit"] else []
-    if service["socket"]:
-        units.append(service["socket"].replace(".socket", ".service"))
-        known["_SYSTEMD_SLICE"] = ["system-%s.slice" % service["socket"].split(".")[0], "system.slice"]
-    elif service["unit"]:
-        known["_SYSTEMD_SLICE"] = ["system.slice"]
-    known["_SYSTEMD_UNIT"] = units
-    doubt = False
-    for terms in matches:
-        said = [value in known[field] if known.get(field) else
-                any(value.endswith("/" + one) for one in service["identifiers"]) if field == "_EXE" else None
-                for field, value in terms]
-        if all(one is True for one in said):
-            return True
-        doubt = doubt or False not in said
-    return None if doubt else False
-
-
 def _wanted(host, service, logs):
     """Return the jail that watches a service on this host."""
     known = ban_table.BY_NAME[service["name"]]
@@ -305,6 +271,8 @@ def _wanted(host, service, logs):
             "backend": "auto", "logpath": [], "journalmatch": "", "failregex": list(known.failregex), "create": []}
     if known.failregex:
         made["filter"] = ""
+    if service["name"] == "dovecot" and _new_dovecot(service.get("settings") or {}):
+        made["failregex"] += known.added
     syslogs = [path for path in known.files if host.live and ban_services.live(host, path, service, logs)]
     if service["own_logs"] and not (service["name"] == "mysql" and not host.live):
         made["logpath"] = list(service["own_logs"])
@@ -359,21 +327,35 @@ def _collect_lockout(host, targets, system):
     if host.live and system.container is None and any(one.comm in ("agetty", "mingetty", "getty")
                                                       for one in host.processes().items):
         stacks.setdefault("login", []).append("the console")
-    return [_stack(host, name, used) for name, used in sorted(stacks.items())]
+    means, hindrance = _means(host) if stacks else ("", "")
+    return [_stack(host, name, used, means, hindrance) for name, used in sorted(stacks.items())]
 
 
-def _stack(host, name, used):
-    made = {"stack": name, "used": used, "problems": [], "failure": "", "deny": "", "unlock_time": "", "root": False}
+def _means(host):
+    """Return by what a lockout can be added here, and what keeps it from that."""
+    if _has(host, "pam-auth-update") and not (_has(host, authselect.PROGRAM) and host.exists(authselect.SELECTED)):
+        return "pam-auth-update", ""
+    if not _has(host, authselect.PROGRAM):
+        return "", "there is neither pam-auth-update nor authselect to add it by"
+    if not host.executes:
+        return authselect.PROGRAM, ""
+
+    def run(argv):
+        said = host.run(argv, seconds=fail2ban_client.SECONDS)
+        return (0 if said.ok else 1), said.err + said.out
+
     try:
-        auth = pam_stack.load(host.read, name, "auth")
-        account = pam_stack.load(host.read, name, "account")
-        made["problems"] = pam_stack.lockout(auth, account)
-        told = pam_stack.settings(auth, host.read("/etc/security/faillock.conf"))
-        made.update(deny=told["deny"], unlock_time=told["unlock_time"], root="even_deny_root" in told)
-    except pam_stack.StackError as error:
-        made["failure"] = str(error)
-    made["means"] = "authselect" if _has(host, "authselect") else "pam-auth-update" if _has(host, "pam-auth-update") else ""
-    return made
+        authselect.selected(run, host.read)
+    except authselect.Hindrance as hindrance:
+        return "", str(hindrance)
+    return authselect.PROGRAM, ""
+
+
+def _stack(host, name, used, means, hindrance):
+    seen = pam_stack.judged(host.read, name)
+    return {"stack": name, "used": used, "problems": seen.problems, "failure": seen.failure,
+            "deny": seen.settings.get("deny", ""), "unlock_time": seen.settings.get("unlock_time", ""),
+            "root": "even_deny_root" in seen.settings, "means": means, "hindrance": hindrance}
 
 
 # Judging
@@ -389,18 +371,9 @@ def _nobody(facts):
     gap = next(iter(facts["gaps"]), "")
     if gap:
         return [unknown(one, "services", gap) for one in CHECKS[:3]]
-    reason = "no service that takes passwords can be reached from another host"
+    reason = "no service that takes passwords can be reached from another host" if facts["boots"] else \
+        "there is no init in it that would start a service"
     return [not_applicable(one, reason) for one in CHECKS[:3]]
-
-
-def in_charge(facts):
-    """Return what bans here beside fail2ban; '' for nothing."""
-    others = facts["others"]
-    if others.get("crowdsec", {}).get("bouncers"):
-        return "CrowdSec"
-    if others.get("sshguard"):
-        return "sshguard"
-    return "DenyHosts" if others.get("denyhosts", {}).get("wrapped") else ""
 
 
 def penalty_of(facts):
@@ -421,7 +394,7 @@ def _judge_bans(facts, policy, targets):
         parts["effective"]["sshd_penalties"] = penalty
     if about.get("installed") and (about["running"] or not facts["live"]) and not _absent(facts):
         return _judge_fail2ban(facts, policy, targets, parts)
-    other = in_charge(facts)
+    other = other_bans.in_charge(facts["others"])
     if other:
         return _judge_other(facts, targets, other, parts)
     reason = "nothing bans who guesses passwords"
@@ -490,6 +463,9 @@ def _judge_service(facts, service, gap, policy):
     risk, hint = None, ""
     if local and set(local["keys"]) & fail2ban_jail.DECISIVE:
         risk, hint = "manual", "; %s sets it, and is an administrator's own" % local["file"]
+    if facts["fail2ban"].get("complaint") and not _mendable(facts):
+        # No jail of ours gets in beside what fail2ban does not accept.
+        risk, hint = "manual", "; first the configuration of fail2ban has to be corrected by hand"
     if not jails:
         if name == "ssh" and penalty_of(facts) and policy["penalties_suffice"]:
             return [passed(JAIL_MISSING, name, reason="sshd itself turns away who fails to log in", **parts)]
@@ -522,39 +498,18 @@ def _seen(jail):
 
 def _judge_other(facts, targets, other, parts):
     made = [passed(MISSING, "brute force", reason="%s is in charge" % other, **parts)]
-    for one in targets:
-        name = one["name"]
-        if other == "CrowdSec":
-            watched = any(entry.startswith(CROWDSEC.get(name, " ")) for entry in facts["others"]["crowdsec"]["collections"])
-        else:
-            watched = name in (SSHGUARD if other == "sshguard" else ("ssh",))
-        if watched:
-            made.append(passed(JAIL_MISSING, name, reason="%s watches it" % other))
-        else:
+    for name in (one["name"] for one in targets):
+        if not other_bans.watches(facts["others"], name):
             made.append(found(JAIL_MISSING, name, risk="manual", reason="%s is in charge and does not watch it" % other))
-        deaf = other == "sshguard" and watched and _deaf(facts["others"]["sshguard"]["readers"], one)
-        if deaf:
-            made.append(found(JAIL_BLIND, "sshguard (%s)" % name, risk="manual", reason="it reads %s alone, and %s logs as %s" % (
-                ", ".join(deaf), name, "/".join(one["identifiers"]))))
-        elif watched:
-            made.append(passed(JAIL_BLIND, "%s (%s)" % (other, name)))
+            continue
+        made.append(passed(JAIL_MISSING, name, reason="%s watches it" % other))
+        heard, why = facts["hears"][name]
+        resource = "%s (%s)" % (other, name)
+        made.append(unknown(JAIL_BLIND, resource, why) if heard is None else passed(JAIL_BLIND, resource) if heard
+                    else found(JAIL_BLIND, resource, risk="manual", reason=why))
     if not any(one["check"] == JAIL_BLIND for one in made):
         made.append(not_applicable(JAIL_BLIND, "%s is in charge" % other))
     return made
-
-
-def _deaf(readers, service):
-    """Return the identifiers that sshguard's readers of the journal keep to, where the service's is none of them."""
-    heard = []
-    for argv in readers:
-        if os.path.basename(argv[0]) != "journalctl":
-            return []
-        names = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word in ("-t", "--identifier")]
-        names += [word[2:] for word in argv if word.startswith("-t") and len(word) > 2]
-        if not names:
-            return []
-        heard += names
-    return sorted(set(heard)) if heard and not set(heard) & set(service["identifiers"]) else []
 
 
 def _judge_lockout(facts, policy):
@@ -572,7 +527,8 @@ def _judge_lockout(facts, policy):
             made.append(unknown(NO_LOCKOUT, resource, one["failure"], **parts))
         elif one["problems"]:
             partial = one["problems"] != ["no line of pam_faillock"]
-            made.append(found(NO_LOCKOUT, resource, reason="; ".join(one["problems"]), **parts,
+            hint = "; %s" % one["hindrance"] if one["hindrance"] and not partial else ""
+            made.append(found(NO_LOCKOUT, resource, reason="; ".join(one["problems"]) + hint, **parts,
                               risk="manual" if partial or not one["means"] else None))
         elif not one["deny"].isdecimal() or not 0 < int(one["deny"]) <= most:
             made.append(found(NO_LOCKOUT, resource, risk="manual", **parts,

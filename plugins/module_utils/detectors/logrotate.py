@@ -58,7 +58,7 @@ def collect(host, policy):
     facts = {"live": bool(host.live), "init": system.init, "root": bool(system.root),
              "installed": any(host.exists(path) for path in PROGRAMS), "gaps": [], "timer": {}, "cron": False,
              "cron_runs": False, "status_age": None, "uptime_days": 0.0, "rotations": [], "errors": [], "debug": "",
-             "stanzas": [], "large": [], "json_logs": [], "free": None}
+             "stanzas": [], "files": [], "large": [], "json_logs": [], "free": None}
     _collect_logs(host, facts, policy)
     if not facts["installed"]:
         return facts
@@ -89,8 +89,7 @@ def _collect_runs(host, facts):
         facts["cron_runs"] = any(one.name in ("cron.service", "crond.service", "anacron.service", "fcron.service")
                                  for one in host.boot_services())
     if host.live:
-        facts["cron_runs"] = any(one.comm in ("cron", "crond", "anacron", "fcron", "busybox-crond")
-                                 and one.container is None for one in host.processes().items)
+        facts["cron_runs"] = host.cron_runs()
         try:
             facts["uptime_days"] = float((host.read("/proc/uptime") or "0").split()[0]) / DAY
         except (ValueError, IndexError):
@@ -105,6 +104,7 @@ def _collect_runs(host, facts):
 
 def _collect_stanzas(host, facts):
     names = [CONFIGURATION] + ["%s/%s" % (FOLDER, name) for name in host.list(FOLDER)]
+    facts["files"] = names
     for name in names:
         text = host.read(name, MEBIBYTE)
         if text is None:
@@ -211,8 +211,9 @@ def _judge_runs(facts, policy):
     if not facts["live"]:
         parts = {"persistent": dict(parts["persistent"], cron=facts["cron_runs"])}
     resource = "logrotate"
-    if facts["live"] and facts["init"] == "none":
-        return not_applicable(NOT_RUNNING, "no init runs here, so nothing can run by schedule", resource)
+    if facts["init"] == "none":
+        return not_applicable(NOT_RUNNING, "no init runs here, so nothing can run by schedule" if facts["live"] else
+                              "there is no init in it, so nothing can run by schedule", resource)
     if timer and by_timer and timer.get("enabled") not in ("enabled", "enabled-runtime", "static"):
         return found(NOT_RUNNING, resource, reason="logrotate.timer runs, but a boot will not start it", **parts)
     if not by_timer and not by_cron:
@@ -231,7 +232,7 @@ def _judge_errors(facts):
     made, seen = [], set()
     for error in facts["errors"]:
         path = next(iter(re.findall(r'"(/[^"]+)"|(/[^\s:]+)', error)), ("", ""))
-        path = path[0] or path[1]
+        path = path[0] or path[1].rstrip(",")
         stanza = _stanza_of(facts, path)
         kind = "other"
         if "insecure permissions" in error:
@@ -240,7 +241,10 @@ def _judge_errors(facts):
             kind = "missingok"
         elif "duplicate log entry" in error:
             kind = "duplicate"
-        where = stanza["file"] if stanza else CONFIGURATION
+        # logrotate names a file of its folder by its name alone, with the line.
+        named = re.match(r"([^/\s:]+):\d+ ", error)
+        named = named and "%s/%s" % (FOLDER, named.group(1))
+        where = stanza["file"] if stanza else named if named in facts["files"] else CONFIGURATION
         resource = "%s: %s" % (where, path or re.sub(r"\d+", "N", error)[:80])
         if (resource, kind) in seen or error.startswith(HARMLESS):
             continue
@@ -296,14 +300,20 @@ def _judge_retention(facts, policy):
         parts = {"effective": {"days": int(days), "wanted": wanted},
                  "persistent": {"file": stanza["file"], "log": stanza["patterns"][0],
                                 "rotate": math.ceil(wanted / rotation["days"]), "maxage": oldest}}
-        if days >= wanted:
+        if days >= wanted and rotation["early"]:
+            made.append(unknown(RETENTION, resource, "%d days are kept where it stays small (maxsize): how many that are in "
+                                "truth cannot be told" % days, **parts))
+        elif days >= wanted:
             made.append(passed(RETENTION, resource, reason="%d days are kept" % days, **parts))
         else:
-            reason, more = "%d days are kept, %d are wanted" % (days, wanted), {}
+            reason, more = "%d days are kept, %d are wanted (hostmend_logrotate_retention_days%s)" % (
+                days, wanted, "; six months is what MLPS 2.0 asks" if wanted == 180 else ""), {}
             need = stanza["mebibytes"] * parts["persistent"]["rotate"] // max(1, stanza["kept"])
+            reason += "; that would take about %d MiB" % need
+            # What is free differs from minute to minute, and is told where it decides.
             if facts["free"] is not None and need > facts["free"] // 2:
                 more = {"risk": "manual"}
-                reason += "; that would take about %d MiB, and %d MiB are free" % (need, facts["free"])
+                reason += ", and %d MiB are free" % facts["free"]
             made.append(found(RETENTION, resource, reason=reason, **more, **parts))
     return list({one["resource"]: one for one in made}.values()) or \
         [not_applicable(RETENTION, "logrotate rotates none of the logs that have to be kept")]

@@ -34,7 +34,7 @@ def collect(host, policy):
     own = host.netns() if host.live else 0
     reading = host.listeners() if host.live else host.boot_listeners()
     firewall = host.firewall()
-    facts = {"live": bool(host.live), "ports": [], "gaps": list(reading.gaps),
+    facts = {"live": bool(host.live), "boots": host.boots, "ports": [], "gaps": list(reading.gaps),
              "firewall": {"manager": firewall.manager, "active": firewall.active, "gaps": list(firewall.gaps),
                           "notes": list(firewall.notes)},
              "controllers": list(policy["common"].get("controller_addresses") or host.controller_addresses())}
@@ -158,11 +158,6 @@ def _part(facts):
     return "effective" if facts["live"] else "persistent"
 
 
-def _by_hand(facts):
-    """Tell whether a firewall is in charge that takes rules only while it runs, which in an image it does not."""
-    return not facts["live"] and facts["firewall"]["manager"] in ("ufw", "firewalld")
-
-
 def _named(gaps):
     """Return (resource, gap) of each gap; one of a service is about that service."""
     made = []
@@ -211,7 +206,6 @@ def _exposure(one, known, facts, policy):
         risk = "manual"
     elif one["peers"]:
         risk = "disruptive"
-    risk = "manual" if _by_hand(facts) else risk
     return found("ports.exposed", name_of(one), severity=severity, risk=risk,
                  reason="%s can be reached from other hosts" % what,
                  affects=affected(one), **evidence)
@@ -225,7 +219,7 @@ def _undeclared(facts, policy, reached):
     for one in reached:
         if not any(low <= one["port"] <= high and proto == one["proto"] for low, high, proto in declared):
             made.append(found("ports.undeclared", name_of(one), reason="nobody declared this port",
-                              risk="manual" if _by_hand(facts) else "disruptive" if one["peers"] else None,
+                              risk="disruptive" if one["peers"] else None,
                               affects=affected(one), **evidence_of(one, facts)))
     if not facts["live"]:
         made += [unknown("ports.undeclared", resource, gap) for resource, gap in _named(facts["gaps"])]
@@ -235,6 +229,9 @@ def _undeclared(facts, policy, reached):
 def _firewall_off(facts, reached):
     firewall = facts["firewall"]
     evidence = {_part(facts): dict(firewall, reached=[name_of(one) for one in reached[:50]])}
+    if not facts["boots"]:
+        return [not_applicable("ports.firewall_off", "there is no init in it that would load one: the firewall of who runs it "
+                               "counts", "firewall", **evidence)]
     if firewall["active"]:
         return [passed("ports.firewall_off", "firewall", **evidence)]
     if not reached and facts["gaps"] and not facts["live"]:
@@ -243,5 +240,4 @@ def _firewall_off(facts, reached):
         return [not_applicable("ports.firewall_off", "nothing can be reached from another host", "firewall", **evidence)]
     if firewall["active"] is None:
         return [unknown("ports.firewall_off", "firewall", "; ".join(firewall["gaps"]) or "it cannot be read", **evidence)]
-    return [found("ports.firewall_off", "firewall", reason="no rule of this host drops anything",
-                  risk="manual" if _by_hand(facts) else None, **evidence)]
+    return [found("ports.firewall_off", "firewall", reason="no rule of this host drops anything", **evidence)]

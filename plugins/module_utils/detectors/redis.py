@@ -177,7 +177,7 @@ def _instance(host, process, policy):
     if not foreign:
         made["probes"] = _probes(host, tcp, paths)
         client, info = _enter(tcp, paths, None)
-    path = _config_path(host, process, info)
+    path = redis_config.config_path(host, process, info)
     settings = None
     if path:
         settings = redis_config.read_settings(path, lambda name: host.read(root + name),
@@ -251,22 +251,6 @@ def _enter(tcp, paths, passwords):
             except (redis_protocol.RedisError, redis_protocol.Broken):
                 client.__exit__()
     return None, {}
-
-
-def _config_path(host, process, info):
-    """Return the configuration file: as the server says, else from its arguments, else from its unit."""
-    if info.get("config_file", "").startswith("/"):
-        return info["config_file"]
-    words = [word for argument in process.argv[1:] for word in argument.split(" ")]
-    for word in words:
-        if word.endswith(".conf"):
-            return os.path.join(process.cwd or "/", word)
-    if process.unit:
-        shown = host.run(["systemctl", "show", "--property=ExecStart", "--", process.unit])
-        match = re.search(r"argv\[\]=\S+ (/[^ ;]+)", shown.out)
-        if match:
-            return match.group(1)
-    return ""
 
 
 def _files(host, root, settings):

@@ -40,9 +40,9 @@ def collect(host, policy):
     """Return what is started, what would be, what needs it and who is connected to it."""
     services = _services(policy)
     system = host.system()
-    facts = {"init": system.init, "live": bool(host.live), "root": bool(system.root), "gaps": [], "policy_globs": [],
-             "units": {}, "groups": [], "entries": [], "supers": {}, "processes": [], "listeners": [], "peers": [],
-             "excuses": {}}
+    facts = {"init": system.init, "live": bool(host.live), "boots": host.boots, "root": bool(system.root), "gaps": [],
+             "policy_globs": [], "units": {}, "groups": [], "entries": [], "supers": {}, "processes": [], "listeners": [],
+             "peers": [], "excuses": {}}
     boot_scripts = _boot_scripts(host)
     units = {}
     if system.init == "systemd" or not host.live:
@@ -52,6 +52,8 @@ def collect(host, policy):
     if not host.live:
         for name, script in _scripts(host, services, boot_scripts).items():
             units.setdefault(name.replace(".init", ".service"), dict(script, enabled="generated"))
+        if not host.boots:
+            units = {name: dict(unit, boot=False) for name, unit in units.items()}
     elif system.init != "systemd":
         # Where no init runs, as in a container of one program, a link in a runlevel starts nothing.
         units = _scripts(host, services, set() if system.init == "none" else boot_scripts)
@@ -183,7 +185,7 @@ def _collect_supers(host, facts, units):
         entry["running"] = bool(entry.pop("pids")) or any(one["active"] in ACTIVE for one in several)
         entry["boot"] = any(one["boot"] and one["load"] != "masked" for one in several)
     if not host.live or facts["init"] != "systemd":
-        scripts = set() if facts["live"] and facts["init"] == "none" else _boot_scripts(host)
+        scripts = set() if facts["init"] == "none" else _boot_scripts(host)
         facts["supers"]["xinetd"]["boot"] |= "xinetd" in scripts
         facts["supers"]["inetd"]["boot"] |= bool(scripts & {"openbsd-inetd", "inetutils-inetd", "inetd"})
     setting = host.read("/etc/default/xinetd") or ""
@@ -419,7 +421,8 @@ def _judge_units(facts, group, service, keep, going):
                                                          for one in facts["processes"])]
     if not active and not boot:
         reason = "masked" if all(facts["units"][name]["load"] == "masked" for name in group["units"]) else \
-            "neither running nor started at boot"
+            "neither running nor started at boot" if facts["boots"] else \
+            "there is no init in it that would start it"
         return passed(group["check"], resource, reason=reason, **parts)
     if _kept(keep, group["name"], *group["units"]):
         return passed(group["check"], resource, reason="the policy keeps it", **parts)

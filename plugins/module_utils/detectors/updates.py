@@ -18,7 +18,9 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import apt
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import apt_host
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_config
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_host
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import kernel
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import releases
@@ -41,6 +43,11 @@ POLICY = {
 }
 
 INSTALLED = "installed packages"
+KEPT_BACK = {
+    "phased": "its archive lets hosts have it by and by, and this one is not among them yet",
+    "dependencies": "apt keeps it back, as a package that it depends on cannot be had: see apt-get -s install of it",
+    "broken": "apt installs nothing before the dependencies of what is installed are mended",
+}
 CLOCK_LEAST = "2025-01-01"
 # Where security updates come from a source of their own.
 SEPARATE = ("debian", "ubuntu")
@@ -70,7 +77,7 @@ def collect(host, policy):
         manager = dnf_host.read(host, policy)
     else:
         manager = {"manager": "", "failure": "no package manager that is known here (apt, dnf, yum) is on this host",
-                   "pending": [], "removals": [], "phased": [], "config": {}, "sources": [], "interrupted": [],
+                   "broken": "", "pending": [], "config": {}, "sources": [], "interrupted": [],
                    "index": {"present": False, "age_days": None}}
     facts.update(manager)
     facts["automatic"] = _automatic(host, facts)
@@ -111,9 +118,8 @@ def _automatic(host, facts):
         origins = config.get("unattended-upgrade::origins-pattern", []) + config.get("unattended-upgrade::allowed-origins", [])
         made["security"] = any("security" in one.lower() or re.match(r"(?:origin|o)?=?\*", one) for one in origins)
     elif made["installed"]:
-        text = "".join(host.read(name) or "" for name in ("/etc/dnf/automatic.conf", "/etc/yum/yum-cron.conf"))
-        applies = re.findall(r"^\s*apply_updates\s*=\s*(\S+)", text, re.MULTILINE)
-        made["applies"] = bool(applies) and applies[-1].lower() in ("yes", "true", "1")
+        applies = dnf_config.read_automatic(host, facts["manager"]).get("apply_updates", "no")
+        made["applies"] = applies.strip().lower() in ("yes", "true", "1", "on")
         if "dnf-automatic-install.timer" in timers and timers["dnf-automatic-install.timer"]["enabled"] == "enabled":
             made["applies"] = True
         made["refreshes"], made["security"] = True, True
@@ -137,9 +143,18 @@ def check(facts, policy):
 
 def _pending(facts, policy):
     made = []
-    if facts["interrupted"]:
+    if facts["interrupted"] and facts["manager"] != "apt":
+        made.append(found(PENDING, "rpm", risk="manual", effective={"half_done": facts["interrupted"][:50]},
+                          reason="a transaction was cut off; finish it by hand "
+                                 "(dnf remove --duplicates, or yum-complete-transaction)"))
+    elif facts["interrupted"]:
         made.append(found(PENDING, "dpkg", reason="an installation was cut off; no update gets in until it is finished",
                           effective={"half_done": facts["interrupted"][:50]}))
+    # What was cut off may be all that is broken, and is finished first.
+    broken = "" if facts["interrupted"] else facts["broken"]
+    if broken:
+        made.append(found(PENDING, "dependencies", risk="manual", effective={"apt": broken},
+                          reason="apt installs nothing until this is mended by hand (apt-get -f install): " + broken))
     for one in sorted(facts["pending"], key=lambda one: one["name"]):
         if not one["security"] and policy["scope"] != "all":
             continue
@@ -149,6 +164,9 @@ def _pending(facts, policy):
         if one["held"] or one["pinned"]:
             more["risk"] = "manual"
             reason = ("it is on hold" if one["held"] else "a pin or an exclusion keeps it back") + ", which a person has set"
+        elif one.get("kept_back") or broken:
+            more["risk"] = "manual"
+            reason = KEPT_BACK[one.get("kept_back") or "broken"]
         made.append(found(
             PENDING, one["name"], reason=reason, references=one["cves"], **more,
             effective={"installed": one["installed"], "source": one["source"]},
@@ -157,7 +175,7 @@ def _pending(facts, policy):
     blind = _blind(facts, policy)
     made += [unknown(PENDING, resource, reason) for resource, reason in blind]
     return made or [passed(PENDING, INSTALLED, reason="no security update is pending",
-                           observed={"index_age_days": facts["index"]["age_days"], "removals": len(facts["removals"])})]
+                           observed={"index_age_days": facts["index"]["age_days"]})]
 
 
 def _blind(facts, policy):
@@ -170,30 +188,40 @@ def _blind(facts, policy):
     age = facts["index"]["age_days"]
     if age is not None and age > float(policy["index_days"]):
         reasons.append((INSTALLED, "the package index is %d days old: what came since cannot be told" % age))
-    elif facts["manager"] == "apt" and _no_security(facts):
+    elif facts["manager"] == "apt" and _no_security(facts, policy["security_origins"]):
         reasons.append((INSTALLED, "no source of security updates is set up, or its index was never fetched"))
+    reasons += [("%s %s" % (one["uri"], one["suite"]), "no index of it is here, or one that has run out")
+                for one in facts["sources"] if one["index"] is False or _ran_out(one, facts)]
+    reasons += [("%s %s" % (one["uri"], one["suite"]), "its index is %d days old: what came since cannot be told"
+                 % one["age_days"]) for one in facts["sources"] if _left_behind(one, facts, policy) and not _ran_out(one, facts)]
     reasons += [("repository %s" % one["id"], "its metadata was never fetched" if one["errata"] is None
                  else "it has no advisories, so what is for security cannot be told")
                 for one in facts.get("repositories", ()) if not one["errata"]]
     return reasons
 
 
-def _no_security(facts):
+def _ran_out(one, facts):
+    return apt_host.ran_out(one, calendar.timegm(time.strptime(facts["today"], "%Y-%m-%d")))
+
+
+def _left_behind(one, facts, policy):
+    """Tell whether fetches of a source fail, while those of another succeed."""
+    age, most = facts["index"]["age_days"], float(policy["index_days"])
+    return one["age_days"] is not None and one["age_days"] > most and age is not None and age <= most
+
+
+def _no_security(facts, more, fetched=True):
     here = facts["distribution"]
     if here["id"] not in SEPARATE or releases.is_rolling(here["id"], here["version_id"]):
         return False
-    return not any(_for_security(one) and one["index"] is not False for one in facts["sources"])
-
-
-def _for_security(source):
-    release = source["release"]
-    return (source["suite"].rstrip("/").endswith(("-security", "/updates")) or release.get("suite", "").endswith("-security")
-            or "ecurity" in release.get("label", "") or release.get("label", "").startswith("UbuntuESM"))
+    return not any(apt.is_security(one["suite"], one["release"], more) and (one["index"] is not False or not fetched)
+                   for one in facts["sources"])
 
 
 def _index(facts, policy):
     if facts.get("faulty"):
-        return [found(INDEX, "sources", risk="manual", reason=facts["failure"])]
+        return [found(INDEX, "sources", risk="manual",
+                      reason="nothing is fetched until this is corrected by hand: " + facts["failure"])]
     if not facts["index"]["present"]:
         return [unknown(INDEX, "package index", facts["failure"] or apt_host.NO_INDEX)]
     made, age, most = [], facts["index"]["age_days"], float(policy["index_days"])
@@ -203,7 +231,7 @@ def _index(facts, policy):
         made.append(unknown(INDEX, "package index", "when it was last fetched cannot be told"))
     elif age > most:
         made.append(found(INDEX, "package index", effective={"age_days": int(age), "most": most}, **refresh,
-                          reason="it was last fetched more than %d days ago" % most))
+                          reason="it was last fetched with success more than %d days ago" % most))
     for one in facts["sources"]:
         name = "%s %s" % (one["uri"], one["suite"])
         where = {"file": one["file"]}
@@ -213,22 +241,28 @@ def _index(facts, policy):
         elif one["index"] is False:
             made.append(found(INDEX, name, risk="manual", persistent=where, reason="no index of it is here: it cannot be "
                               "reached, is not signed by a known key, or was never fetched"))
-        elif (one["release"].get("valid_until") or float("inf")) < _seconds(facts["today"]):
+        elif _left_behind(one, facts, policy):
+            made.append(found(INDEX, name, risk="manual", persistent=where, effective={"age_days": int(one["age_days"])},
+                              reason="others were fetched since, and it was not: it cannot be reached, or apt refuses what it "
+                              "gives (apt-get update says why)"))
+        elif _ran_out(one, facts) and one["age_days"] is not None and one["age_days"] < 1:
+            made.append(found(INDEX, name, risk="manual", persistent=where, reason="its index has run out, and the archive "
+                              "has no newer one: it is no longer kept up"))
+        elif _ran_out(one, facts):
             made.append(found(INDEX, name, persistent=where, **refresh, reason="its index has run out: the archive "
                               "has a newer one that was never fetched, or is no longer kept up"))
     for one in facts.get("repositories", ()):
         if one["unsigned"] and not one["local"]:
             made.append(found(INDEX, "repository %s" % one["id"], risk="manual", persistent={"file": one["file"]},
                               reason="the signatures of its packages are not checked (gpgcheck)"))
-    if facts["manager"] == "apt" and facts["sources"] and not any(map(_for_security, facts["sources"])) and _no_security(facts):
+        elif one["age_days"] is None:
+            made.append(found(INDEX, "repository %s" % one["id"], risk="manual", persistent={"file": one["file"]},
+                              reason="no metadata of it is here: it cannot be reached, or was never fetched"))
+    if facts["manager"] == "apt" and facts["sources"] and _no_security(facts, policy["security_origins"], fetched=False):
         made.append(found(INDEX, "security source", risk="manual",
                           reason="no source brings the security updates of this distribution"))
     return made or [passed(INDEX, "package index", effective={"age_days": int(age)},
                            reason="each source has an index of the last %d days" % most)]
-
-
-def _seconds(day):
-    return calendar.timegm(time.strptime(day, "%Y-%m-%d"))
 
 
 def _cve(facts):
@@ -305,6 +339,8 @@ def _unattended(facts, policy):
         return unknown(UNATTENDED, resource, facts["failure"])
     if facts["live"] and facts["container"] and not one["installed"]:
         return not_applicable(UNATTENDED, "a container is updated by a newer image", resource)
+    if not facts["live"] and facts["init"] == "none":
+        return not_applicable(UNATTENDED, "there is no init in it that would run them: it is updated by a newer image", resource)
     more = {} if policy["unattended"] == "mend" else {"risk": "manual"}
     parts = {"effective": {"timers": one["timers"]}, "persistent": {
         "package": one["package"], "installed": one["installed"], "applies": one["applies"], "security": one["security"]}}

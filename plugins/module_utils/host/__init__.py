@@ -11,6 +11,7 @@ import stat
 import threading
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot_sockets
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import command
@@ -82,7 +83,7 @@ class Host:
         if self.root != "/":
             return False
         if self._running is None:
-            self._running = not system.is_chroot()
+            self._running = not is_chroot()
         return self._running
 
     @property
@@ -150,6 +151,11 @@ class Host:
         """Return the System: distribution, init, container or chroot, privileges."""
         return self.once("system", lambda: system.read_system(self))
 
+    @property
+    def boots(self):
+        """False of a root filesystem that nothing could boot, as most images of containers are."""
+        return self.live or self.system().init != "none"
+
     def processes(self):
         """Return a Reading of the processes."""
         return self.once("processes", lambda: processes.read_processes() if self.live else self._not_running())
@@ -158,6 +164,10 @@ class Host:
         if not self.live:
             return self._not_running(), []
         return self.once("sockets", lambda: sockets.read_sockets(self.processes()))
+
+    def cron_runs(self):
+        """Tell whether cron runs, one in a container left aside."""
+        return any(one.comm in processes.CRON and one.container is None for one in self.processes().items)
 
     def listeners(self):
         """Return a Reading of the listeners of all network namespaces, with their owners."""

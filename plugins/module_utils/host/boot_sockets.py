@@ -36,6 +36,7 @@ SILENT = (
 WILD = ((4, "0.0.0.0"), (6, "::"))
 LOCAL = ((4, "127.0.0.1"), (6, "::1"))
 MOST = 500
+NO_INIT = "there is no init in it that would start services: what listens is what it is run with"
 
 
 def _on(addresses, port, proto="tcp"):
@@ -398,6 +399,8 @@ def _supers(host, services):
 
 def read_listeners(host):
     """Return a Reading of the Listeners; a gap for each service of which they cannot be told."""
+    if not host.boots:
+        return Reading((), (NO_INIT,))
     services = host.boot_services()
     programs = {service.name: _known(service)[0] or service.program[:15] for service in services}
     found, gaps = _supers(host, services)

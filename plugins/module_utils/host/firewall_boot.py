@@ -5,7 +5,8 @@
 """The firewall that a boot would load, of a root filesystem that is not running.
 
 Rules of nftables are loaded into a network namespace of their own that is gone with the command, and read back from
-there: what counts is what the kernel makes of the file, as on a host that runs. Other rules are read from their files.
+there: what counts is what the kernel makes of the file, as on a host that runs. firewalld loads its zones there by its own
+code, without the bus. Other rules are read from their files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_n
 # Stands for an interface that is not loopback; no rule names it.
 ANY = "hm-any0"
 LOAD = 'for file; do nft -f "$file" || exit 1; done; exec nft -j list ruleset'
+# What firewalld does when it starts; what it says goes where faults go.
+DAEMON = "from firewall.core.fw import Firewall; Firewall().start()"
+LOAD_DAEMON = '"$1" -I -B -c "$2" >&2 || exit 1; exec nft -j list ruleset'
 SECONDS = 10.0
 # Files of rules in the format of iptables-save, by the service that loads them.
 SAVED = (
@@ -53,7 +57,7 @@ def read_firewall(host):
         rulesets += ufw_rulesets(host)
     if "firewalld.service" in services:
         manager = "firewalld"
-        gaps.append("firewalld will be in charge, and what its zones let in can only be told once it runs")
+        _firewalld(host, services, rulesets, gaps)
     gaps += [gap for gap in map(names_interface, rulesets) if gap][:1]
     return BootFirewall(rulesets, gaps, manager)
 
@@ -72,10 +76,30 @@ def _load(host, files, rulesets, gaps):
     if not host.executes:
         gaps.append("what %s lets in can only be told where its rules can be loaded" % ", ".join(files))
         return
-    result = host.run(["unshare", "--net", "--", "sh", "-c", LOAD, "sh"] + list(files), seconds=SECONDS)
+    _apart(host, ["sh", "-c", LOAD, "sh"] + list(files), "the rules of %s" % ", ".join(files), rulesets, gaps)
+
+
+def _firewalld(host, services, rulesets, gaps):
+    settings = host.read("/etc/firewalld/firewalld.conf") or ""
+    if not host.executes:
+        gaps.append("firewalld will be in charge, and what its zones let in can only be told where its own program can be run")
+    elif "nftables.service" in services:
+        gaps.append("firewalld and nftables.service are both enabled, and each ends the other")
+    elif re.search(r"(?m)^\s*FirewallBackend\s*=\s*iptables", settings):
+        gaps.append("firewalld will be in charge, and its rules for iptables can only be told once it runs")
+    else:
+        first = (host.read("/usr/sbin/firewalld", 200) or "").split("\n")[0]
+        python = first[2:].split()[0] if first.startswith("#!/") else "/usr/bin/python3"
+        _apart(host, ["sh", "-c", LOAD_DAEMON, "sh", python, DAEMON], "the rules of firewalld", rulesets, gaps)
+
+
+def _apart(host, argv, what, rulesets, gaps):
+    """Add the rules that a command loads and prints, in a network namespace where nothing else is."""
+    result = host.run(["unshare", "--net", "--"] + argv, seconds=SECONDS)
     if not result.ok:
-        said = (result.failure or result.err.strip().split("\n")[0] or "no answer")[:200]
-        gaps.append("the rules of %s cannot be loaded to be judged: %s" % (", ".join(files), said))
+        lines = [line for line in result.err.split("\n") if line.strip()]
+        said = (result.failure or (lines[-1] if lines else "no answer"))[:200]
+        gaps.append("%s cannot be loaded to be judged: %s" % (what, said))
         return
     try:
         rulesets.append(NftRules.parse(result.out))

@@ -119,7 +119,7 @@ class System:
     pretty_name: str
     kernel: str
     arch: str
-    init: str  # "systemd" | "openrc" | "sysvinit" | "busybox" | "none" | "unknown"
+    init: str  # that runs, or would: "systemd" | "openrc" | "sysvinit" | "busybox" | "none" | "unknown"
     container: str | None  # "docker" | "podman" | "lxc" | "systemd-nspawn" | "kubernetes" | "unknown"; None: no container
     chroot: bool | None  # None: could not be told
     running: bool  # False: a root filesystem that is not booted

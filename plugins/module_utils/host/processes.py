@@ -15,6 +15,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host.model impo
 MOST = 20000
 ARGUMENTS = 64 * 1024
 DELETED = " (deleted)"
+CRON = ("cron", "crond", "anacron", "fcron", "busybox-crond")
 ENGINES = (
     (re.compile(r"docker[-/]([0-9a-f]{12,64})"), "docker"),
     (re.compile(r"libpod-(?:conmon-)?([0-9a-f]{12,64})"), "podman"),

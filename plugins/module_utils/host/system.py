@@ -12,9 +12,13 @@ import platform
 import re
 import shlex
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import System
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.processes import parse_cgroup
 
+# By what an init system is known of a root filesystem; the last is what any other has, too.
+INITS = (("systemd", ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")), ("openrc", ("/usr/sbin/openrc-init", "/sbin/openrc")),
+         ("sysvinit", ("/sbin/init", "/usr/sbin/init", "/bin/init")))
 CAPABILITIES = (
     "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service "
     "net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin "
@@ -60,15 +64,6 @@ def container_of(host):
     return told or None
 
 
-def is_chroot():
-    """Return True where / is not the root of process 1; None where that cannot be told."""
-    try:
-        mine, theirs = os.stat("/"), os.stat("/proc/1/root/.")
-    except OSError:
-        return None
-    return (mine.st_dev, mine.st_ino) != (theirs.st_dev, theirs.st_ino)
-
-
 def init_of(host):
     """Return the init system that runs."""
     comm = (host.read("/proc/1/comm", 64) or "").strip()
@@ -83,6 +78,11 @@ def init_of(host):
     return "none"
 
 
+def init_of_root(host):
+    """Return the init system that a root filesystem which is not running would be booted by."""
+    return next((name for name, paths in INITS if any(host.exists(path) for path in paths)), "none")
+
+
 def read_system(host):
     """Return what kind of host this is."""
     release = parse_os_release(host.read("/etc/os-release", 65536) or host.read("/usr/lib/os-release", 65536) or "")
@@ -92,7 +92,7 @@ def read_system(host):
         id=release.get("ID", ""), id_like=tuple(release.get("ID_LIKE", "").split()),
         version_id=release.get("VERSION_ID", ""), codename=release.get("VERSION_CODENAME", ""),
         pretty_name=release.get("PRETTY_NAME", ""), kernel=platform.release() if host.live else "",
-        arch=platform.machine() if host.live else "", init=init_of(host) if host.live else "none",
+        arch=platform.machine() if host.live else "", init=init_of(host) if host.live else init_of_root(host),
         container=container_of(host) if host.live else None, chroot=is_chroot() if host.executes else True,
         running=host.live, root=os.geteuid() == 0, capabilities=parse_capabilities(status),
         python=platform.python_version(),

@@ -10,11 +10,17 @@ import glob
 import os
 import re
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
+from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import no_starts
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_lock
 
 # Where the packages are that an update has replaced.
 KEPT = "/var/lib/hostmend/packages"
+# How long another package manager is waited for.
+LOCK_SECONDS = 300
 # Of these rpm holds several versions side by side, each a thing of its own.
 SIDE_BY_SIDE = re.compile(r"^kernel(?:-|\.|$)")
 
@@ -63,13 +69,17 @@ def command(before, now, keys):
             wanted.append(name + "-")
             if old is None:
                 purge = ["--purge"]
-    return ["apt-get", "-y", "-q", "--allow-downgrades", "--allow-change-held-packages", "--no-install-recommends",
+    return ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=%d" % LOCK_SECONDS, "--allow-downgrades",
+            "--allow-change-held-packages", "--no-install-recommends",
             "-o", "Dpkg::Options::=--force-confold"] + purge + ["install"] + wanted
 
 
 def rpm_commands(before, now, keys, tool="dnf"):
-    """Return the commands that bring the packages of rpm in ``keys`` back: removals, downgrades, installations."""
-    words = {"remove": [], "downgrade": [], "install": []}
+    """Return the commands that bring the packages of rpm in ``keys`` back: downgrades, installations, removals.
+
+    Removals come last: what an update has brought along is needed by it, and would take it away.
+    """
+    words = {"downgrade": [], "install": [], "remove": []}
     for key in sorted(keys):
         old, new = before["packages"].get(key), now["packages"].get(key)
         name = key.partition("=")[0]
@@ -78,7 +88,7 @@ def rpm_commands(before, now, keys, tool="dnf"):
             words["remove"].append("%s-%s.%s" % (bare, new[0], arch))
         else:
             words["install" if new is None else "downgrade"].append("%s-%s.%s" % (bare, old[0], arch))
-    return [[tool, "-y", "-q", verb] + names for verb, names in words.items() if names]
+    return [[tool, "-y", "--setopt=clean_requirements_on_remove=0", verb] + names for verb, names in words.items() if names]
 
 
 def restore(subject, before, now, keys, blob):
@@ -98,7 +108,8 @@ def restore(subject, before, now, keys, blob):
     if strangers:
         return ["packages %s: going back would also change %s" % (names, ", ".join(sorted(strangers)))]
     automatic = set(commands.run(["apt-mark", "showauto"])[1].split())
-    commands.must(argv, seconds=900)
+    with no_starts(not is_chroot()):
+        commands.must(argv, seconds=900)
     again = [name for name in keys if name.split(":")[0] in automatic and name in before["packages"]]
     if again:
         commands.run(["apt-mark", "auto"] + again)
@@ -106,10 +117,19 @@ def restore(subject, before, now, keys, blob):
 
 
 def _restore_rpm(before, now, keys, names):
-    tool = next((one for one in ("dnf5", "dnf", "yum") if commands.which(one)), None)
+    tool = next((one for one in ("dnf", "dnf5", "yum") if commands.which(one)), None)
     if tool is None:
         return ["packages %s: go back by hand, as there is neither dnf nor yum" % names]
+    # dnf 5, often by the name of dnf, would wait without an end.
+    held = dnf_lock.wait(LOCK_SECONDS) if os.path.basename(os.path.realpath(commands.which(tool))) == "dnf5" else ""
+    if held:
+        return ["packages %s: %s; roll back again when it is done" % (names, held)]
+    known = {key.partition("=")[0].rpartition(".")[0] for key in keys}
     for argv in rpm_commands(before, now, keys, tool):
+        status, out, err = commands.run([tool, "--assumeno"] + argv[2:], env={"COLUMNS": "400"}, seconds=300)
+        strangers = {name for name, unused in dnf.parse_transaction(out)[1]} - known
+        if strangers:
+            return ["packages %s: going back would also remove %s" % (names, ", ".join(sorted(strangers)))]
         status, out, err = commands.run(argv, seconds=900)
         if status:
             return ["packages %s: the old versions are no longer to be had (%s)"

@@ -17,6 +17,7 @@ import sys
 import time
 import zipfile
 
+from ansible_collections.hostmend.hardening.plugins.module_utils import chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import firewall
@@ -29,8 +30,12 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_lock
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import rpm_version
 
-PARTS = (commands, files, firewall, guard, kernel, kinds, packages, paths, runtime, store, undo, units)
+PARTS = (chroot, commands, files, firewall, guard, kernel, kinds, packages, paths, runtime, store, undo, units,
+         dnf, dnf_lock, rpm_version)
 START = """import sys
 from %s import main
 sys.exit(main(sys.argv[1:]))
@@ -49,13 +54,13 @@ def source(module):
 
 def build(path):
     """Write the restore program."""
-    package = __name__.rsplit(".", 1)[0]
+    parts = PARTS + (sys.modules[__name__],)
+    names = [part.__name__.split(".") for part in parts]
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        parents = package.split(".")
-        for depth in range(1, len(parents) + 1):
-            archive.writestr("/".join(parents[:depth]) + "/__init__.py", "")
-        for part in PARTS + (sys.modules[__name__],):
+        for parent in sorted({"/".join(name[:depth]) for name in names for depth in range(1, len(name))}):
+            archive.writestr(parent + "/__init__.py", "")
+        for part in parts:
             archive.writestr(part.__name__.replace(".", "/") + ".py", source(part))
         archive.writestr("__main__.py", START % __name__)
     files.write_bytes(path, held.getvalue())

@@ -193,7 +193,8 @@ def _apply(run, steps, going, head, result, at_boot):
     touched = {step["entry"]["role"] for step in by_kind.get("path", ())}
     reread = any(name.startswith(SYSTEMD_FILES) for name in
                  (item["name"] for item in result["items"] if item["kind"] == "path"))
-    for step in by_kind.get("path", []) + by_kind.get("sysctl", []):
+    # The firewall before packages: what it is restored with may have come with the run.
+    for step in by_kind.get("path", []) + by_kind.get("sysctl", []) + by_kind.get("firewall", []):
         _restore(run, step, attempts)
     for step in by_kind.get("unit", []):
         if attempts.make(step["entry"]["role"], units.restore_links, step["entry"]["image"], step["restore"]):
@@ -206,7 +207,7 @@ def _apply(run, steps, going, head, result, at_boot):
     for role in sorted(touched) if not at_boot else ():
         for argv in head["more"].get(role, {}).get("validate", []):
             attempts.make(role, commands.must, argv)
-    for step in by_kind.get("firewall", []) + by_kind.get("runtime", []):
+    for step in by_kind.get("runtime", []):
         _restore(run, step, attempts)
     _restore_units(steps, touched, attempts, at_boot)
 

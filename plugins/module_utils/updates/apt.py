@@ -14,7 +14,6 @@ import time
 SIMULATE = ("apt-get", "-s", "-q", "-o", "Debug::NoLocking=1")
 # apt writes its binary cache anew where that is old; then it is to be made in memory.
 IN_MEMORY = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
-NO_PINS = ("-o", "Dir::Etc::Preferences=/dev/null", "-o", "Dir::Etc::PreferencesParts=/dev/null", "-o", "APT::Default-Release=")
 INST = re.compile(r"^Inst (\S+)(?: \[([^\]]*)\])? \((\S+)(?: ([^\[\]]*?))?(?: \[([^\]]*)\])?\)")
 REMV = re.compile(r"^(?:Remv|Purg) (\S+)(?: \[([^\]]*)\])?")
 HALF_DONE = ("half-installed", "half-configured", "unpacked", "triggers-awaited", "triggers-pending")
@@ -39,42 +38,52 @@ def parse_simulation(text):
     return wanted, removed
 
 
-def is_security(origin, more=()):
-    """True for an origin that is for security updates: ``Label:Version/Archive`` or ``Label`` alone.
+def is_security(suite, release, more=()):
+    """True for a source that is for security updates.
 
-    :param more: labels and archives that the policy counts too.
+    :param suite: as the list of sources has it.
+    :param release: its Release file, read by parse_release.
+    :param more: labels, suites and codenames that the policy counts too.
     """
-    label, unused, rest = origin.rpartition(":")
-    archive = rest.partition("/")[2]
-    label = label or rest
-    return (label in ("Debian-Security", "Debian Security") or label.startswith("UbuntuESM")
-            or archive.endswith("-security") or label in more or archive in more)
+    names = {suite.rstrip("/"), release.get("suite", ""), release.get("codename", ""), release.get("label", "")} - {""}
+    label = release.get("label", "")
+    return (suite.rstrip("/").endswith(("-security", "/updates")) or release.get("suite", "").endswith("-security")
+            or label in ("Debian-Security", "Debian Security") or label.startswith("UbuntuESM") or bool(names & set(more)))
 
 
-def parse_policy(text, more=()):
-    """Return {package: (version, source) of the first security version above the installed one} of ``apt-cache policy``.
+def parse_policy(text):
+    """Return the packages of ``apt-cache policy`` with versions above the installed one, in apt's own order, newest first.
 
-    The table is in apt's own order, newest first, so that no version is compared here. A source line of the table names
-    address and release; a release ``*-security`` is one for security.
+    Each is {"name", "installed", "candidate", "above": [{"version", "phased", "sources": [(address, suite)]}]}. No version is
+    compared here: the table is sorted by apt.
     """
-    found, name, version, above = {}, None, "", True
+    made, entry, version = [], None, None
     for line in text.splitlines():
         if line and not line[0].isspace() and line.endswith(":"):
-            name, version, above = line[:-1], "", False
-        elif name is None:
+            entry, version = {"name": line[:-1], "installed": "", "candidate": "", "above": []}, None
+            made.append(entry)
+        elif entry is None:
             continue
-        elif line.strip() == "Version table:":
-            above = True
+        elif line.startswith("  Installed: "):
+            entry["installed"] = line[13:].strip()
+        elif line.startswith("  Candidate: "):
+            entry["candidate"] = line[13:].strip()
         elif line.startswith(" *** "):
-            above = False
-        elif above and re.match(r"^     \S", line):
-            version = line.split()[0]
-        elif above and re.match(r"^        \s*-?\d+ ", line) and version:
+            entry = None  # what follows is older
+        elif re.match(r"^ {5}\S", line):
+            version = {"version": line.split()[0], "phased": "(phased " in line, "sources": []}
+            entry["above"].append(version)
+        elif version and re.match(r"^ {7} *-?\d+ \S", line):
             words = line.split()
-            release = words[2].partition("/")[0] if len(words) > 2 else ""
-            if (release.endswith("-security") or release in more) and name not in found:
-                found[name] = (version, "%s %s" % (words[1], words[2]))
-    return found
+            if len(words) > 2:
+                suite = words[2] if words[2].endswith("/") else words[2].rpartition("/")[0]
+                version["sources"].append((plain_address(words[1]), suite))
+    return [one for one in made if one["above"] and one["installed"] not in ("", "(none)")]
+
+
+def plain_address(uri):
+    """Return an address of a source without credentials and the slash at its end."""
+    return re.sub(r"//[^/@]*@", "//", uri).rstrip("/")
 
 
 def parse_sources(text, path):

@@ -2,20 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What dnf 4, dnf 5 and yum say: advisories, transactions and repositories."""
+"""What dnf 4, dnf 5 and yum say: advisories and transactions."""
 
 from __future__ import annotations
 
-import configparser
 import re
+
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import rpm_version
 
 ARCH = r"(?:noarch|x86_64|i[3-6]86|aarch64|armv7hl|ppc64le|ppc64|s390x|riscv64|loongarch64|amd64|arm64)"
 NEVRA = re.compile(r"^(.+)-(?:(\d+):)?([^-:]+)-([^-]+)\.(%s)$" % ARCH)
 SEVERITIES = {"critical": "high", "important": "high", "moderate": "medium", "low": "low"}
 ORDER = ("low", "medium", "high")
 ROW = re.compile(r"(\S+) (%s) (\S+) (\S+) ([\d.]+) ?(?:[kMGT]i?B?|B)?(?= |$)" % ARCH)
-SECTIONS = re.compile(r"^(Installing|Upgrading|Removing|Downgrading|Reinstalling|Skipping|Transaction Summary)[^\n]*",
-                      re.MULTILINE)
+REPLACED = re.compile(r"^\s+replacing +(\S+) +(?:%s +)?(\S+)" % ARCH, re.MULTILINE)
+SECTIONS = re.compile(r"^([A-Z][a-z]+)[^\n]*", re.MULTILINE)
 
 
 def split_nevra(text):
@@ -46,12 +47,14 @@ def parse_advisories(text):
 
 
 def merge(advisories, cves, more=()):
-    """Return one entry for each package of the advisories, with all their ids and CVEs and the highest severity."""
+    """Return one entry for each package of the advisories, with all their ids and CVEs, the highest severity and version."""
     made = {}
     for one in list(advisories) + list(more):
         entry = made.setdefault(one["name"], {"name": one["name"], "candidate": "", "arch": one["arch"], "severity": "",
                                               "advisories": [], "cves": []})
-        entry["candidate"] = one["candidate"]
+        # They are listed in the order of their ids, which is none in time.
+        if not entry["candidate"] or rpm_version.key(one["candidate"]) > rpm_version.key(entry["candidate"]):
+            entry["candidate"] = one["candidate"]
         if one["id"] not in entry["advisories"]:
             entry["advisories"].append(one["id"])
         if one["severity"] and (not entry["severity"] or ORDER.index(one["severity"]) > ORDER.index(entry["severity"])):
@@ -67,7 +70,7 @@ def parse_transaction(text):
 
     Each of the first is {"name", "candidate", "arch", "new"}. Long rows are wrapped, so a section is read as one line.
     """
-    wanted, removed = [], []
+    wanted, removed, named = [], [], set()
     starts = list(SECTIONS.finditer(text))
     for number, start in enumerate(starts):
         title = start.group(1)
@@ -80,66 +83,12 @@ def parse_transaction(text):
                                "new": title == "Installing"})
             elif title == "Removing":
                 removed.append([name, version])
-    return wanted, removed
-
-
-def parse_repositories(texts, gpgcheck=None):
-    """Return the enabled repositories of ``{path: text}``: {"id", "file", "unsigned", "local", "excludes"}.
-
-    :param gpgcheck: what the main configuration says; dnf itself does not check where nobody says anything.
-    :returns: (repositories, failures: what is wrong with files that cannot be read)
-    """
-    made, failures = [], []
-    for path, text in sorted(texts.items()):
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(text)
-        except configparser.Error as error:
-            failures.append("%s: %s" % (path, str(error).splitlines()[0]))
-            continue
-        for section in parser.sections():
-            if section == "main" or _off(parser.get(section, "enabled", fallback="1")):
                 continue
-            checked = parser.get(section, "gpgcheck", fallback="1" if gpgcheck else "0")
-            made.append({"id": section, "file": path, "unsigned": _off(checked),
-                         "local": parser.get(section, "baseurl", fallback="").strip().startswith("file:"),
-                         "excludes": excludes(parser, section)})
-    return made, failures
-
-
-def excludes(parser, section):
-    """Return the patterns that a section of a configuration excludes."""
-    words = []
-    for option in ("exclude", "excludepkgs"):
-        words += re.split(r"[\s,]+", parser.get(section, option, fallback="").strip())
-    return [word for word in words if word]
-
-
-def parse_main(text):
-    """Return {"excludes", "gpgcheck"} of dnf.conf or yum.conf."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return {"excludes": [], "gpgcheck": None}
-    if not parser.has_section("main"):
-        return {"excludes": [], "gpgcheck": None}
-    told = parser.get("main", "gpgcheck", fallback=None)
-    return {"excludes": excludes(parser, "main"), "gpgcheck": None if told is None else not _off(told)}
-
-
-def parse_versionlock(text):
-    """Return the names that a version lock holds back (``!`` entries exclude single versions and are left out)."""
-    names = []
-    for line in text.splitlines():
-        line = line.split("#")[0].strip()
-        if not line or line.startswith("!"):
-            continue
-        match = re.match(r"^(?:\d+:)?(.+?)-(?:\d+:)?[^-]+-[^-]+$", line)
-        names.append(match.group(1) if match else line)
-    names += re.findall(r'^\s*name\s*=\s*"([^"]+)"', text, re.MULTILINE)
-    return names
-
-
-def _off(value):
-    return str(value).strip().lower() in ("0", "no", "false", "off")
+            named.add(name)
+    # dnf 5 says so of each package that is updated, dnf 4 of those alone whose place another one takes.
+    for name, version in REPLACED.findall(text):
+        match = re.match(r"(.+)\.%s\Z" % ARCH, name)
+        name = match.group(1) if match else name
+        if name not in named:
+            removed.append([name, re.sub(r"^0:", "", version)])
+    return wanted, removed

@@ -15,7 +15,9 @@ PLACES = ("/usr/", "/lib", "/bin/", "/sbin/", "/opt/")
 DELETED = re.compile(r"(?:\.dpkg-(?:tmp|new)|;[0-9a-f]{8,})? \(deleted\)$")
 MAPS_LIMIT = 1024 * 1024
 MOST_FILES = 20
+MOST_NAMED = 3
 SECONDS = 3.0
+SYS_PTRACE = 19
 # A restart of these takes the session, the network or the host itself with it.
 NEVER = ("dbus.service", "dbus-broker.service", "systemd-logind.service", "NetworkManager.service", "systemd-networkd.service",
          "networking.service", "network.service", "wicked*.service", "ifup@*", "connman.service", "iwd.service",
@@ -59,17 +61,15 @@ def read_maps(pid):
     try:
         with open("/proc/%d/maps" % pid, "rb") as handle:
             return handle.read(MAPS_LIMIT).decode("utf-8", "surrogateescape"), ""
-    except FileNotFoundError:
-        return "", ""
-    except ProcessLookupError:
-        return "", ""
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""  # it has ended
     except OSError as error:
         return "", error.strerror or "not readable"
 
 
 def read_stale(processes, clock=time.monotonic):
     """Return ({unit or "": {"unit", "files", "programs", "pids"}}, gaps) of the processes of this host itself."""
-    found, gaps, hidden, until = {}, [], 0, clock() + SECONDS
+    found, gaps, hidden, until = {}, [], {}, clock() + SECONDS
     for number, one in enumerate(processes):
         if clock() > until:
             gaps.append("only %d of %d processes were looked at within %g s" % (number, len(processes), SECONDS))
@@ -77,7 +77,8 @@ def read_stale(processes, clock=time.monotonic):
         if one.container is not None or not one.argv:
             continue
         text, failure = read_maps(one.pid)
-        hidden += bool(failure)
+        if failure:
+            hidden[one.pid] = one.comm
         files = parse_maps(text)
         if not files:
             continue
@@ -87,9 +88,33 @@ def read_stale(processes, clock=time.monotonic):
         entry["files"] = sorted(set(entry["files"]) | set(files))[:MOST_FILES]
         entry["programs"] = sorted(set(entry["programs"]) | {one.comm})[:MOST_FILES]
         entry["pids"].append(one.pid)
+    # One that is ending cannot be read any more, though it still is there.
+    hidden = sorted(name for pid, name in hidden.items() if read_maps(pid)[1])
     if hidden:
-        gaps.append("what %d processes of other users run cannot be read without root" % hidden)
+        gaps.append(_unread(hidden, os.geteuid() == 0))
     return found, gaps
+
+
+def _unread(names, root):
+    """Return why what processes of these names run is not known."""
+    some = ", ".join(list(dict.fromkeys(names))[:MOST_NAMED])
+    what = "one process runs (%s)" % some if len(names) == 1 else "%d processes run (%s)" % (len(names), some)
+    if not root:
+        return "what %s cannot be read without root" % what
+    # The kernel asks for it even of root: in a container or a unit it may be taken away.
+    why = "the kernel refuses it (another user namespace, or a security module)"
+    if not _capabilities() >> SYS_PTRACE & 1:
+        why = "it lacks the capability SYS_PTRACE"
+    return "what %s cannot be read, though this is root: %s" % (what, why)
+
+
+def _capabilities():
+    """Return the effective capabilities of this process."""
+    try:
+        with open("/proc/self/status", "rb") as handle:
+            return int(re.search(br"^CapEff:\s*([0-9a-fA-F]+)", handle.read(65536), re.M).group(1), 16)
+    except (OSError, AttributeError):
+        return ~0
 
 
 def ancestors(processes, pid=None):

@@ -29,7 +29,7 @@ from hostmend.report.text import words_of_age
 from hostmend.store import state_directory
 
 #: The largest report that is read, in bytes.
-LIMIT = 16 * 1024 * 1024
+LIMIT = 8 * 1024 * 1024
 #: How far a host's clock may be ahead, in seconds.
 AHEAD = 300
 MAX_AGE = "26h"
@@ -37,6 +37,12 @@ _AGE = re.compile(r"(\d{1,6})\s*([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 _NUMBER = 10**15
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: A host has some hundreds of findings, and what detectors say is at most 20 levels deep.
+MOST_FINDINGS = 20_000
+DEEPEST = 32
+#: The longest name, version or number of a report.
+LONGEST = 300
 
 
 @dataclass
@@ -213,15 +219,17 @@ def parse(raw: bytes) -> dict[str, Any]:
     number = report.get("sequence")
     fine = (
         isinstance(run, dict)
-        and all(isinstance(run.get(name), str) for name in ("id", "version"))
+        and all(isinstance(run.get(name), str) and len(run[name]) <= LONGEST for name in ("id", "version"))
         and all(_TIME.match(str(run.get(name))) for name in ("started", "finished"))
         and isinstance(number, int)
         and not isinstance(number, bool)
         and 0 < number < _NUMBER
-        and all(isinstance(report.get(name), str) for name in ("host", "boot_id", "machine"))
+        and all(isinstance(report.get(name), str) and len(report[name]) <= LONGEST for name in ("host", "boot_id", "machine"))
         and isinstance(report.get("findings"), list)
-        and all(isinstance(report.get(name, {}), dict) for name in ("classes", "system"))
+        and len(report["findings"]) <= MOST_FINDINGS
+        and all(isinstance(report.get(name, {}), dict) for name in ("classes", "system", "facts"))
         and report.get("status") == "ok"
+        and _is_plain(report)
     )
     if not fine:
         raise HostmendError("it is not whole")
@@ -231,6 +239,25 @@ def parse(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise HostmendError("it is not whole") from error
     return report
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a document is not nested too deeply to be worked on, and its texts can be written."""
+    level = [value]
+    for _depth in range(DEEPEST):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.keys()
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+            elif isinstance(one, str) and not one.isascii() and _SURROGATE.search(one):
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hostmend import __version__, outcome
-from hostmend.agent import keep, signature
+from hostmend.agent import keep, packages, signature
 from hostmend.check import Catalog, Check, Fix, IssueClass, Text, join
 from hostmend.finding import GRADES, grade
 from hostmend.report import score
@@ -219,7 +219,7 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
     except engine.PolicyError as error:
         raise AgentError(f"{error} (policy: {settings.source})") from error
     limits = {name: max(common.get(name) or 0, least) for name, least in LIMITS.items()}
-    _facts, found, fared = engine.run(
+    facts, found, fared = engine.run(
         host, {name: detectors[name] for name in chosen}, policies, limits["timeout"], limits["class_timeout"]
     )
     system = host.system()
@@ -243,6 +243,8 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
         "score": score.host_score(findings),
         "findings": findings,
         "classes": engine.plain(fared),
+        # Which CVEs they have is the controller's to say, who has the advisories.
+        "facts": {"updates": packages.packed(engine.plain(facts.get("updates")))},
         "system": engine.plain(dict(vars(system), failed_units=engine.failed_units(host))),
     }
     report["signature"] = _signature(report, own and host.live)
@@ -268,7 +270,8 @@ def show(report: Mapping[str, Any], form: str, path: str) -> None:
     if form == "json":
         print(json.dumps(report, indent=1, sort_keys=True))
     elif form == "quiet":
-        print(summary(report))
+        told = report["signature"]
+        print(summary(report) if told.get("key") else f"{summary(report)}; not signed: {visible(told.get('reason', ''), 300)}")
     else:
         print("\n".join(lines(report, path)))
     sys.stdout.flush()

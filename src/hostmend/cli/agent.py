@@ -138,8 +138,6 @@ def collect(enrol: str, **given: Any) -> int:
     Exit status: 0 all reports count, 1 one is missing or does not, 130 it was stopped.
     """
     common = options.gather(given)
-    # From -vvv on Ansible prints what a module answers over SSH, and here that is a key.
-    common.verbosity = min(common.verbosity, 3)
     work = _work(common)
     run: Run = work.ansible("agent.yml", {"hostmend_collect": True, "hostmend_agent_enrol": enrol})
     if work.stopped:

@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 CARRIED = "/usr/share/hostmend/image"
 SEALS = (
     "host_keys", "machine_id", "random_seed", "logs", "histories", "package_cache", "package_lists", "temporary",
-    "authorized_keys", "secrets", "cloud_init", "identity", "journal",
+    "authorized_keys", "secrets", "acme_accounts", "cloud_init", "identity", "journal",
 )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def build(
     beside = None if goal.path is None else goal.path.parent
     with _interruptible(), source.workplace(beside if goal.kind != "in place" else None) as work:
         began = time.monotonic()
-        with source.opened(source_, suite, include, work, copy=not in_place) as place:
+        with source.opened(source_, suite, include, work, copy=not in_place, tarball=goal.kind == "tar") as place:
             say(f"the root filesystem is there after {time.monotonic() - began:.1f} s")
             began = time.monotonic()
             status, report, ran = _harden(common, place, goal, keep, keep_authorized_keys)
@@ -120,11 +120,11 @@ def _harden(
 
     if theirs := filesystem.foreign(place.root):
         raise HostmendError(
-            f"{place.root} is for {theirs}, whose programs cannot be run here: build it on such a machine, or install "
+            f"{place.shown} is for {theirs}, whose programs cannot be run here: build it on such a machine, or install "
             "qemu-user-static and binfmt-support"
         )
     way = filesystem.Inside(place.root, place.work)
-    way.need()
+    way.need(place.shown)
     about = record.about(place.root, way)
     name = f"{about['id'] or 'linux'}-{about['version_id'] or 'rolling'}-{filesystem.machine(place.root)}"
     common.inventory = (_inventory(place.work, name, way.inventory()),)
@@ -182,7 +182,7 @@ def _verify(common: options.Common, place: source.Place, ignore_seal: bool, untr
         variables["hostmend_root"] = str(place.root)
         about = record.about(place.root, None)
     else:
-        way.need()
+        way.need(place.shown)
         host = way.inventory()
         about = record.about(place.root, way)
     name = f"{about['id'] or 'linux'}-{about['version_id'] or 'rolling'}-{filesystem.machine(place.root)}"
@@ -196,7 +196,7 @@ def _verify(common: options.Common, place: source.Place, ignore_seal: bool, untr
     report["run"]["inventory"] = []
     carried = record.carried(place.root)
     status: int = work.finish(report)
-    for line in record.drift(report, carried):
+    for line in record.drift(report, carried, ran=not (theirs or untrusted)):
         say(line)
     if not ignore_seal and not work.stopped:
         left = record.unsealed(place.root, carried)
@@ -219,7 +219,7 @@ def _digest(path: Path) -> str:
 def _common(given: dict[str, Any]) -> options.Common:
     """Return the options that Work takes."""
     known = catalog.load()
-    classes = tuple(part for one in given["classes"] for part in one.split(",") if part)
+    classes = options.split_names(given["classes"])
     for name in classes:
         if name.lstrip("!") not in (*known.classes, "all"):
             raise HostmendError(f"no such class: {name}; there are {', '.join(sorted(known.classes))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,7 +50,19 @@ def configured(given: Path | None, inventory: Sequence[str]) -> notifications.Se
         from hostmend.cli import say
 
         say(f"the notifications {path} hold a URL, and everybody on this machine can read it: chmod 640 it, or use url_file")
+    _complain_of_open_files(made)
     return made
+
+
+def _complain_of_open_files(settings: notifications.Settings) -> None:
+    """Say which files of URLs everybody on this machine can read; one that is not there is told where it is used."""
+    from hostmend.cli import say
+
+    for one in settings.channels:
+        if one.source == "url_file" and isinstance(one.value, Path):
+            with contextlib.suppress(OSError):
+                if notifications.everybody_reads(one.value):
+                    say(f"everybody on this machine can read {one.value}, the URL of the channel {one.name}: chmod 640 it")
 
 
 def _wanted(file: Path | None, inventory: Sequence[str]) -> notifications.Settings:

@@ -178,7 +178,7 @@ def gather(given: dict[str, Any]) -> Common:
     made = Common(
         inventory=tuple(given.pop("inventory")),
         limit=given.pop("limit"),
-        classes=_names(given.pop("classes")),
+        classes=split_names(given.pop("classes")),
         severity=given.pop("severity"),
         fail_on=given.pop("fail_on") or "low",
         output=given.pop("output"),
@@ -224,7 +224,7 @@ def _waivers(inventory: tuple[str, ...]) -> Path | None:
 
 def _write(given: Iterable[str], output: Path | None) -> tuple[str, ...]:
     """Return the forms of the report that are to be written."""
-    names = _names(given)
+    names = split_names(given)
     for name in names:
         if name not in FORMATS:
             raise HostmendError(f"--write: no such format: {name}{near(name, FORMATS)}; there are {', '.join(FORMATS)}")
@@ -242,7 +242,8 @@ def _notify(given: Path | None, none: bool, inventory: tuple[str, ...]) -> Any:
     return configured(given, inventory)
 
 
-def _names(given: Iterable[str]) -> tuple[str, ...]:
+def split_names(given: Iterable[str]) -> tuple[str, ...]:
+    """Return names that were given one by one, or several with commas between."""
     return tuple(part.strip() for one in given for part in one.split(",") if part.strip())
 
 

@@ -73,6 +73,8 @@ class Progress:
             return f"{host.stage}: {visible(host.reason, 300)}"
         if host.failures:
             return f"failed: {visible(host.failures[-1], 300)}"
+        if not host.findings:
+            return "done"  # nothing was looked for: what an agent kept was fetched, or a run was taken back
         counts = Counter(str(one.get("status")) for one in host.findings)
         words = ", ".join(f"{counts[name]} {name}" for name in ("open", "unknown") if counts[name])
         when = "after mending, " if host.after is not None else ""

@@ -12,6 +12,7 @@ import click
 
 from hostmend import catalog
 from hostmend.cli import say
+from hostmend.cli.options import split_names
 from hostmend.errors import HostmendError, near
 from hostmend.outcome import OK
 from hostmend.plan import RISKS
@@ -90,6 +91,7 @@ def install(
     where = places()
     manage.need_root(where)
     known = catalog.load().classes
+    classes = split_names(classes)
     for one in classes:
         bare = one.lstrip("!")
         if bare != "all" and bare not in known:
@@ -106,7 +108,7 @@ def install(
         keep=_kept(keep),
         notify=_notify(notify_file),
         fail_on=fail_on,
-        timeout=max(1, calendar.seconds(timeout, "--timeout")),
+        timeout=_timeout(timeout),
         wait=calendar.seconds(wait, "--wait"),
         jitter=calendar.seconds(jitter, "--jitter"),
         options=_options(options, risk),
@@ -130,6 +132,13 @@ def _name(name: str) -> str:
     if not NAME.fullmatch(name) or name.endswith("-held"):
         raise HostmendError(f"--name: {name!r} will not do: small letters, digits and '-', at most 40, not ending in -held")
     return name
+
+
+def _timeout(text: str) -> int:
+    made = calendar.seconds(text, "--timeout")
+    if not made:
+        raise HostmendError("--timeout: 0 leaves a run no time at all")
+    return made
 
 
 def _backend(where: Places, when: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ COMPRESSORS = {
     ".tar.zst": ["zstd", "-q", "-T0"],
 }
 MOST_MEMBERS = 5_000_000
+#: What a server in a chroot of its own has there: null, zero, full, random, urandom, tty.
+HARMLESS = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)}
 
 
 def ending(path: Path) -> str:
@@ -57,9 +60,36 @@ def fault(member: tarfile.TarInfo) -> str:
         return f"{name!r} leads out of the root filesystem"
     if member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
         return f"{name!r} is a hard link to {member.linkname!r}, out of the root filesystem"
-    if (member.ischr() or member.isblk()) and not device(name):
+    if _odd(member.isblk(), member.ischr(), (member.devmajor, member.devminor)) and not device(name):
         return f"{name!r} is a device, and not in /dev"
     return ""
+
+
+def _odd(block: bool, character: bool, number: tuple[int, int]) -> bool:
+    """Tell whether something is a device that has no place outside /dev."""
+    return block or (character and number not in HARMLESS)
+
+
+def refuse_devices(root: Path, shown: str) -> None:
+    """Complain of a device that the tarball of a root filesystem could not hold: unpacking would refuse it."""
+    waiting, home = [os.fsencode(root)], os.lstat(root).st_dev
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
+            for one in entries:
+                if one.is_symlink() or one.is_file(follow_symlinks=False):
+                    continue
+                about = one.stat(follow_symlinks=False)
+                name = os.fsdecode(os.path.relpath(one.path, os.fsencode(root)))
+                if stat.S_ISDIR(about.st_mode):
+                    if about.st_dev == home and name != "dev":
+                        waiting.append(one.path)
+                elif _odd(
+                    stat.S_ISBLK(about.st_mode),
+                    stat.S_ISCHR(about.st_mode),
+                    (os.major(about.st_rdev), os.minor(about.st_rdev)),
+                ):
+                    raise HostmendError(f"{shown} holds {name!r}, a device that is not in /dev: remove it there first")
 
 
 def device(name: str) -> bool:
@@ -99,9 +129,11 @@ def pack(root: Path, path: Path, epoch: int) -> None:
     words = COMPRESSORS[ending(path)]
     if words and not shutil.which(words[0]):
         raise HostmendError(f"{path.name} wants {words[0]}, which is not installed")
+    # Version 0.0 of sparse files is the one whose headers do not hold the number of tar's process.
     call(
-        ["tar", "--create", "--file", str(path), "--directory", str(root), "--one-file-system", "--numeric-owner", "--xattrs",
-         "--xattrs-include=*", "--acls", "--sort=name", f"--mtime=@{epoch}", "--clamp-mtime", "--format=posix",
+        ["tar", "--create", "--sparse", "--sparse-version=0.0", "--file", str(path), "--directory", str(root),
+         "--one-file-system", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sort=name",
+         f"--mtime=@{epoch}", "--clamp-mtime", "--format=posix",
          "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored", "--exclude=./dev/*",
          *([f"--use-compress-program={' '.join(words)}"] if words else []), "."],
         f"{path} cannot be written",

@@ -9,12 +9,32 @@ if [ "${1:-}" != "--inside" ]; then
     exec unshare --mount --propagation private --pid --fork --kill-child -- "$0" --inside "$@"
 fi
 shift
-root=$1
+root=$(cd "$1" && pwd -P)
 shift
 cd "$root"
+# Each filesystem that is mounted in it, such as a /var of its own, is the image, too.
+below() {
+    while read -r _ _ _ _ place _; do
+        place=$(printf '%b' "$place")
+        case $place in "$root"/*) "$@" "${place#"$root"/}" ;; esac
+    done < /proc/self/mountinfo
+}
+read_only() { mount -o remount,bind,ro "$root/$1"; }
+again() { [ ! -d "$1" ] || { mount --bind "$1" "/tmp/root/$1" && mount -o remount,bind,ro "/tmp/root/$1"; }; }
 if [ "${HOSTMEND_IMAGE_READ_ONLY:-}" ]; then
-    mount --bind "$root" "$root"
-    mount -o remount,bind,ro "$root"
+    # Programs that only tell their configuration (nginx -T) make folders and open logs for it: what they write goes to
+    # memory, and is gone with the command. The folder that is worked in stays the image, whatever is mounted over its path.
+    mount -t tmpfs -o mode=700 tmpfs /tmp
+    mkdir /tmp/upper /tmp/work /tmp/root
+    if mount -t overlay -o lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root 2> /dev/null; then
+        below again
+        root=/tmp/root
+    else
+        umount /tmp
+        mount --rbind "$root" "$root"
+        mount -o remount,bind,ro "$root"
+        below read_only
+    fi
     cd "$root"
 fi
 # Nothing is mounted through a link: it could lead out of the root filesystem.

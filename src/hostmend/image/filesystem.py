@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import platform
+import re
 import shutil
 import signal
 import struct
@@ -33,12 +34,15 @@ SAME = {("i686", "x86_64")}  # (of the image, of this machine): runs without hel
 ENTER = "enter.sh"
 #: How long a program that is interrupted may take to clean up, in seconds.
 PATIENCE = 20.0
+#: What tar says last, and is no reason.
+EPILOGUE = re.compile(r"tar: (Error is not recoverable|Exiting with failure|Child returned status)")
 
 
-def recognise(root: Path) -> None:
-    """Complain where a directory is not a root filesystem, or is the one that is running."""
+def recognise(root: Path, called: str = "") -> None:
+    """Complain where a directory is not a root filesystem, or is the one that is running; ``called`` is a person's name of it."""
+    called = called or str(root)
     if not root.is_dir():
-        raise HostmendError(f"{root} is not a directory")
+        raise HostmendError(f"{called} is not a directory")
     own = Path("/").stat()
     about = root.stat()
     if (about.st_dev, about.st_ino) == (own.st_dev, own.st_ino):
@@ -46,9 +50,9 @@ def recognise(root: Path) -> None:
     if not inside(root, "etc").is_dir() or not any(
         inside(root, name).is_file() for name in ("etc/os-release", "usr/lib/os-release", "etc/passwd")
     ):
-        raise HostmendError(f"{root} is not a root filesystem: it has no etc with os-release or passwd")
+        raise HostmendError(f"{called} is not a root filesystem: it has no etc with os-release or passwd")
     if not inside(root, "bin/sh").exists():
-        raise HostmendError(f"{root} is not a root filesystem that programs could be run in: it has no bin/sh")
+        raise HostmendError(f"{called} is not a root filesystem that programs could be run in: it has no bin/sh")
 
 
 def inside(root: Path, name: str) -> Path:
@@ -83,6 +87,45 @@ def foreign(root: Path) -> str:
     return "" if done.returncode == 0 else theirs
 
 
+def copy(path: Path, root: Path) -> None:
+    """Copy a root filesystem with the filesystems that are mounted in it, but for /proc and its like."""
+    for place in [path, *submounts(path.resolve(), Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"))]:
+        source = place if place == path else path / place
+        goal = root if place == path else root / place
+        argv = ["cp", "--archive", "--one-file-system", "--reflink=auto", "--no-target-directory", "--", str(source), str(goal)]
+        call(argv, f"{source} cannot be copied")
+
+
+def submounts(root: Path, mountinfo: str) -> list[Path]:
+    """Return where in a root filesystem the filesystems of its disks are mounted, the outer ones first.
+
+    What a builder has bound there for its own work, such as /dev or a cache, is not the image's.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for line in mountinfo.splitlines():
+        words, _divided, rest = line.partition(" - ")
+        fields = words.split()
+        if len(fields) < 5 or not rest:
+            continue
+        kind, device = rest.split()[:2]
+        whole = fields[3] == "/" or kind == "btrfs"
+        place = _unescaped(fields[4])
+        if whole and device.startswith("/dev/") and root in place.parents:
+            found.setdefault((fields[2], fields[3]), place.relative_to(root))  # once, wherever else it is bound to
+    return sorted(found.values())
+
+
+def mounts(root: Path, mountinfo: str) -> list[Path]:
+    """Return whatever is mounted on a directory or in it, the outer ones first."""
+    lines = (line.split() for line in mountinfo.splitlines())
+    places = {_unescaped(fields[4]) for fields in lines if len(fields) > 4}
+    return sorted(one for one in places if one == root or root in one.parents)
+
+
+def _unescaped(text: str) -> Path:
+    return Path(re.sub(r"\\([0-7]{3})", lambda digits: chr(int(digits[1], 8)), text))
+
+
 class Inside:
     """The way into a root filesystem: :data:`ENTER`, with or without the right to write."""
 
@@ -99,16 +142,17 @@ class Inside:
         """Run a program in it."""
         return subprocess.run([str(self.program), str(self.root), *argv], input=stdin, capture_output=True, check=False)
 
-    def need(self) -> None:
-        """Complain where nothing can be run in it, or Ansible could not."""
+    def need(self, called: str = "") -> None:
+        """Complain where nothing can be run in it, or Ansible could not; ``called`` is a person's name of it."""
+        called = called or str(self.root)
         done = self.run("/bin/sh", "-c", ":")
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise HostmendError(f"nothing can be run in {self.root}: {said[-1] if said else done.returncode}")
+            raise HostmendError(f"nothing can be run in {called}: {said[-1] if said else done.returncode}")
         done = self.run("/bin/sh", "-c", "python3 -c 'import sys, json, ctypes; print(sys.version_info >= (3, 8))'")
         if b"True" not in done.stdout:
             raise HostmendError(
-                f"{self.root} has no Python 3.8 or newer, which hostmend needs in it (Debian: the package python3)"
+                f"{called} has no Python 3.8 or newer, which hostmend needs in it (Debian: the package python3)"
             )
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
@@ -138,8 +182,22 @@ def evict(root: Path) -> None:
             continue
         with contextlib.suppress(OSError):
             about = (process / "root" / ".").stat()
-            if (about.st_dev, about.st_ino) == (own.st_dev, own.st_ino):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            # The way in, with which all that it started ends: what it shows to verify is no longer the folder itself.
+            entering = os.fsencode(root) in words and any(word.endswith(b"/" + ENTER.encode()) for word in words)
+            if entering or (about.st_dev, about.st_ino) == (own.st_dev, own.st_ino):
                 os.kill(int(process.name), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Clean up to the end, though somebody who is in a hurry interrupts a second time."""
+    kept = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in kept.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager
@@ -160,11 +218,12 @@ def no_services(root: Path) -> Iterator[None]:
             made.append(resolver)
         yield
     finally:
-        evict(root)
-        for one in made:
-            one.unlink(missing_ok=True)
-        if own and not modules.is_symlink():
-            shutil.rmtree(modules, ignore_errors=True)
+        with undisturbed():
+            evict(root)
+            for one in made:
+                one.unlink(missing_ok=True)
+            if own and not modules.is_symlink():
+                shutil.rmtree(modules, ignore_errors=True)
 
 
 def need_root(what: str) -> None:
@@ -202,6 +261,8 @@ def call(argv: Sequence[str], what: str) -> str:
             child.communicate()
         raise
     if child.returncode:
-        lines = [line for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
-        raise HostmendError(f"{what}: {lines[-1].strip() if lines else f'{argv[0]} ended with {child.returncode}'}")
+        lines = [line for line in err.decode("utf-8", "replace").splitlines() if line.strip() and not EPILOGUE.match(line)]
+        # mmdebstrap and apt go on to say at length that they have failed; the first error is why.
+        said = next((line for line in lines if line.startswith("E: ")), lines[-1] if lines else "")
+        raise HostmendError(f"{what}: {said.strip() or f'{argv[0]} ended with {child.returncode}'}")
     return out.decode("utf-8", "replace")

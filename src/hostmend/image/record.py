@@ -80,23 +80,46 @@ def carried(root: Path) -> dict[str, Any]:
     return made
 
 
-def open_findings(report: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Return (check, resource) of what a report has open."""
-    made = set()
+def _findings(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings of a report, whoever wrote it."""
     hosts = report.get("hosts")
-    for host in hosts.values() if isinstance(hosts, dict) else ():
-        for one in host.get("findings") or () if isinstance(host, dict) else ():
-            if isinstance(one, dict) and one.get("status") == "open":
-                made.add((str(one.get("check")), str(one.get("resource"))))
+    told = [host.get("findings") for host in hosts.values() if isinstance(host, dict)] if isinstance(hosts, dict) else []
+    return [one for some in told if isinstance(some, list) for one in some if isinstance(one, dict)]
+
+
+def _named(report: Mapping[str, Any], status: str) -> set[tuple[str, str]]:
+    """Return (check, resource) of what has a status in a report."""
+    return {(str(one.get("check")), str(one.get("resource"))) for one in _findings(report) if one.get("status") == status}
+
+
+def _reached(report: Mapping[str, Any]) -> set[str]:
+    """Return the ports that others would reach after a boot, but for a firewall."""
+    made: set[str] = set()
+    for one in _findings(report):
+        evidence = one.get("evidence") if one.get("check") == "ports.firewall_off" else None
+        part = evidence.get("persistent") if isinstance(evidence, dict) else None
+        ports = part.get("reached") if isinstance(part, dict) else None
+        made.update(str(port) for port in (ports if isinstance(ports, list) else ()))
     return made
 
 
-def drift(report: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """Return what is open now and was not in the report that the image carries."""
-    if not own["report"]:
+def drift(report: Mapping[str, Any], own: Mapping[str, Any], ran: bool = True) -> list[str]:
+    """Return what is open or listens now, or is no longer known, and was not so in the report that the image carries.
+
+    :param ran: whether its programs were run, as when it was built; where they were not, more is unknown for that alone.
+    """
+    before = own["report"]
+    if not before:
         return ["it carries no report of its own making"]
-    fresh = sorted(open_findings(report) - open_findings(own["report"]))
-    return [f"open, and not in the report that it carries: {check} {resource}" for check, resource in fresh]
+    fresh = [f"open, and not in the report that it carries: {check} {resource}"
+             for check, resource in sorted(_named(report, "open") - _named(before, "open"))]  # fmt: skip
+    if any(one.get("check") == "ports.firewall_off" for one in _findings(before)):
+        listening = sorted(_reached(report) - _reached(before))
+        fresh += [f"will listen, and not by the report that it carries: {port}" for port in listening]
+    if ran:
+        fresh += [f"unknown, and not in the report that it carries: {check} {resource}"
+                  for check, resource in sorted(_named(report, "unknown") - _named(before, "unknown"))]  # fmt: skip
+    return fresh
 
 
 def unsealed(root: Path, own: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,8 @@ class Place:
 
     root: Path
     work: Path  # a directory of our own, gone afterwards
-    container: str = ""  # of podman, where the root filesystem is that of one
+    container: str = ""  # of podman or buildah, where the root filesystem is that of one
+    shown: str = ""  # what a person calls it: the folder that is worked in is gone when he reads of it
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
         stamp = time.strftime("%Y%m%d", time.gmtime(archive.epoch_now()))
         output = f"hostmend-{suite}-{os.uname().machine}-{stamp}.tar"
     if output.startswith(storage.PREFIX):
-        storage.need()
+        images = storage.engine()
         name = output.removeprefix(storage.PREFIX)
         if not NAME.match(name.replace("/", "-").replace("@", "-")):
             raise HostmendError(f"{name!r} is no name of an image")
-        if storage.exists(name) and not force:
+        if images.exists(name) and not force:
             raise HostmendError(f"there is an image {name} already: --force replaces it")
         return Target("storage", name=name)
     path = Path(output).expanduser().absolute()
@@ -70,16 +71,36 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
         raise HostmendError(f"{path} exists already: --force replaces it")
     if not path.parent.is_dir():
         raise HostmendError(f"there is no directory {path.parent}")
+    kind = "tar" if archive.ending(path) else "directory"
+    if os.path.lexists(path):
+        _replaceable(path, kind)
+    if source is not None and not source.startswith(storage.PREFIX):
+        given, goal = Path(source).expanduser().resolve(), path.parent.resolve() / path.name
+        # Everything lies in /, which is refused for running.
+        if given.is_dir() and given in goal.parents and given != Path("/"):
+            raise HostmendError(f"{path} lies in {source}, which stays as it is: name a place outside")
+        if goal in given.parents:
+            raise HostmendError(f"{source} lies in {path}, which would be replaced: name another place")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise HostmendError(f"{path.parent} cannot be written: {error.strerror}") from error
-    kind = "tar" if archive.ending(path) else "directory"
     if kind == "directory" and path.suffix:
         endings = ", ".join(archive.COMPRESSORS)
         raise HostmendError(f"{path.name}: name a tarball ({endings}), a directory, or {storage.PREFIX}NAME")
     return Target(kind, path)
+
+
+def _replaceable(path: Path, kind: str) -> None:
+    """Complain of what even --force does not replace: it would fail after all the work, or take other filesystems with it."""
+    if kind == "tar" and path.is_dir() and not path.is_symlink():
+        raise HostmendError(f"{path} is a directory, and no tarball takes its place")
+    if kind == "directory" and (path.is_symlink() or not path.is_dir()):
+        raise HostmendError(f"{path} is no directory, and none takes its place")
+    mounted = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    if kind == "directory" and (below := filesystem.mounts(path.resolve(), mounted)):
+        raise HostmendError(f"{below[0]} is mounted: unmount it, or name another place than {path}")
 
 
 @contextlib.contextmanager
@@ -93,7 +114,8 @@ def workplace(beside: Path | None) -> Iterator[Path]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with filesystem.undisturbed():
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def have_mmdebstrap() -> None:
@@ -116,42 +138,50 @@ def bootstrap(suite: str, include: Sequence[str], root: Path) -> None:
          str(root)],
         f"{suite} cannot be bootstrapped",
     )  # fmt: skip
+    for name in ("hostname", "resolv.conf"):  # this machine's own: mmdebstrap leaves them
+        (root / "etc" / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def opened(source: str | None, suite: str, include: Sequence[str], work: Path, copy: bool) -> Iterator[Place]:
+def opened(
+    source: str | None, suite: str, include: Sequence[str], work: Path, copy: bool, tarball: bool = False
+) -> Iterator[Place]:
     """Have a root filesystem to work on while this lasts.
 
-    :param source: a tarball, a directory, or an image in podman's storage; None makes one.
+    :param source: a tarball, a directory, or an OCI image in the storage of containers; None makes one.
     :param copy: whether a directory is copied, so that it stays as it is.
+    :param tarball: whether one is made of it, which holds no devices.
     """
     root = work / "root"
     if source is None:
         bootstrap(suite, include, root)
     elif source.startswith(storage.PREFIX):
-        storage.need()
+        images = storage.engine()
         name = source.removeprefix(storage.PREFIX)
-        if not storage.exists(name):
-            raise HostmendError(f"there is no image {name} in podman's storage")
-        with storage.mounted(name) as (container, mount):
-            filesystem.recognise(mount)
-            yield Place(mount, work, container)
+        if not images.exists(name):
+            raise HostmendError(f"there is no image {name} in the storage of containers")
+        with images.mounted(name) as (container, mount):
+            filesystem.recognise(mount, source)
+            if tarball:
+                archive.refuse_devices(mount, source)
+            yield Place(mount, work, container, source)
         return
     else:
         path = Path(source).expanduser()
         if path.is_dir():
             filesystem.recognise(path)
             if not copy:
-                yield Place(path.resolve(), work)
+                yield Place(path.resolve(), work, shown=source)
                 return
-            filesystem.call(["cp", "--archive", "--one-file-system", "--reflink=auto", "--", str(path), str(root)],
-                            f"{path} cannot be copied")  # fmt: skip
+            if tarball:
+                archive.refuse_devices(path, source)
+            filesystem.copy(path, root)
         elif path.is_file():
             archive.unpack(path, root)
         else:
-            raise HostmendError(f"there is no file or directory {path}; an image of podman is {storage.PREFIX}NAME")
-    filesystem.recognise(root)
-    yield Place(root, work)
+            raise HostmendError(f"there is no file or directory {path}; an OCI image is {storage.PREFIX}NAME")
+    filesystem.recognise(root, source or suite)
+    yield Place(root, work, shown=source or suite)
 
 
 def deliver(place: Place, goal: Target, epoch: int) -> list[str]:
@@ -160,10 +190,8 @@ def deliver(place: Place, goal: Target, epoch: int) -> list[str]:
         return [goal.shown]
     if goal.kind == "storage":
         if place.container:
-            return [f"{goal.shown} {storage.commit(place.container, goal.name)}"]
-        part = place.work / "image.tar"
-        archive.pack(place.root, part, epoch)
-        return [f"{goal.shown} {storage.load(part, goal.name)}"]
+            return [f"{goal.shown} {storage.engine().commit(place.container, goal.name)}"]
+        return [f"{goal.shown} {storage.engine().store(place.root, place.work, goal.name, epoch)}"]
     assert goal.path is not None
     if goal.kind == "directory":
         root = place.root
@@ -171,7 +199,7 @@ def deliver(place: Place, goal: Target, epoch: int) -> list[str]:
             root = place.work / "copy"
             filesystem.call(["cp", "--archive", "--", str(place.root), str(root)], f"{goal.path} cannot be written")
         if goal.path.is_dir():
-            shutil.rmtree(goal.path)
+            goal.path.rename(place.work / "replaced")  # goes with the place of work
         root.rename(goal.path)
         return [goal.shown]
     part = place.work / goal.path.name

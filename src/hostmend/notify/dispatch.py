@@ -127,7 +127,7 @@ class Dispatcher:
             elif channel.is_quiet(moment):
                 results.append(_result(channel, "held", "quiet hours"))
             else:
-                jobs.append((channel, news.compose(_sorted(part["items"]), part["runs"], self.language)))
+                jobs.append((channel, news.compose(news.ordered(part["items"]), part["runs"], self.language)))
         sent = self._send_all(jobs)
         for (channel, _message), result in zip(jobs, sent, strict=True):
             if result["status"] == "sent":
@@ -172,9 +172,3 @@ def _moment(text: Any) -> datetime.datetime:
         return datetime.datetime.fromisoformat(str(text))
     except ValueError:
         return datetime.datetime.min.replace(tzinfo=datetime.UTC)
-
-
-def _sorted(items: list[news.Item]) -> list[news.Item]:
-    from hostmend.finding import GRADES
-
-    return sorted(items, key=lambda one: GRADES.index(one["grade"]) if one["grade"] in GRADES else len(GRADES))

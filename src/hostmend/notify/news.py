@@ -18,6 +18,7 @@ Item = dict[str, Any]
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
+        "mended": "mended",
         "new": "new",
         "regressed": "came back",
         "first": "found",
@@ -34,6 +35,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "test_title": "hostmend: test",
     },
     "zh_TW": {
+        "mended": "已修復",
         "new": "新發現",
         "regressed": "再次出現",
         "first": "發現",
@@ -54,19 +56,26 @@ _MENTION = re.compile(r"@(?=everyone|here|channel|all\b)|<(?=[!@#])", re.I)
 
 
 def items(report: Mapping[str, Any], channel: Channel, newly_lost: Iterable[str]) -> list[Item]:
-    """Return what a channel is to hear of a run, the gravest first.
+    """Return what a channel is to hear of a run: what is open, the gravest first, and then what was mended.
 
     New is what the history of runs calls so or says came back, and whatever the first audit of a host finds open.
-    Where there is no history (a store that fails), everything open counts as found.
+    Where there is no history (a store that fails), everything open counts as found. Of a run that has mended something,
+    what stays open on that host is told too, whether it is new or not.
     """
     made: list[Item] = []
     for host, about in report["hosts"].items():
-        for one in about["findings"]:
-            if one["status"] != "open" or not channel.wants(host, one):
-                continue
+        wanted = [one for one in about["findings"] if channel.wants(host, one)]
+        mended = any(one.get("outcome") == "mended" for one in wanted)
+        for one in wanted:
             word = one.get("trend") or "first"
-            if channel.what == "new" and word not in ("new", "regressed", "first"):
+            if one.get("outcome") == "mended":
+                word = "mended"
+            elif one["status"] != "open":
                 continue
+            elif channel.what == "new" and word not in ("new", "regressed", "first"):
+                if not mended:
+                    continue
+                word = "open"
             made.append(
                 {
                     "word": word,
@@ -77,7 +86,7 @@ def items(report: Mapping[str, Any], channel: Channel, newly_lost: Iterable[str]
                     "title": one["title"],
                 }
             )
-    made.sort(key=lambda one: (GRADES.index(one["grade"]) if one["grade"] in GRADES else len(GRADES), one["host"], one["check"]))
+    made = ordered(made)
     if channel.failures:
         for host in newly_lost:
             if channel.hears_of(host):
@@ -95,6 +104,15 @@ def items(report: Mapping[str, Any], channel: Channel, newly_lost: Iterable[str]
     return made
 
 
+def ordered(found: Iterable[Item]) -> list[Item]:
+    """Return what is open, the gravest first, and then what was mended."""
+    places = {one: place for place, one in enumerate(GRADES)}
+    return sorted(
+        found,
+        key=lambda one: (one["word"] == "mended", places.get(one["grade"], len(places)), one["host"], one["check"]),
+    )
+
+
 def about(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a message says of a run beside its findings."""
     run = report["run"]
@@ -105,7 +123,7 @@ def about(report: Mapping[str, Any]) -> dict[str, Any]:
 def compose(found: Sequence[Item], runs: Sequence[Mapping[str, Any]], language: str) -> dict[str, str]:
     """Return title, body and type of one message about one or several runs; plain text of bounded length."""
     words = WORDS.get(language, WORDS["en"])
-    counts = {word: sum(one["word"] == word for one in found) for word in ("new", "regressed", "first", "open", "lost")}
+    counts = {word: sum(one["word"] == word for one in found) for word in ("mended", "new", "regressed", "first", "open", "lost")}
     told = [f"{count} {words[word]}" for word, count in counts.items() if count]
     title = f"hostmend: {words['join'].join(told) or words['nothing']}"
     if found:
@@ -124,8 +142,8 @@ def compose(found: Sequence[Item], runs: Sequence[Mapping[str, Any]], language: 
     if len(found) > len(lines):
         lines.append(words["more"].format(n=len(found) - len(lines)))
     body = "\n".join([*lines, "", " ".join(tail)] if lines else [" ".join(tail)])
-    grades = {one["grade"] for one in found}
-    kind = "failure" if grades & {"urgent", "high"} else "warning" if found else "info"
+    grades = {one["grade"] for one in found if one["word"] != "mended"}
+    kind = "failure" if grades & {"urgent", "high"} else "warning" if grades else "info"
     return {"title": plain(title, TITLE), "body": body[:BODY] or words["nothing"], "type": kind}
 
 

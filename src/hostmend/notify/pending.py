@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hostmend.notify.news import ordered
+
 #: Per channel; what is older or more is dropped.
 ITEMS, RUNS, DAYS = 300, 20, 14
 
@@ -47,6 +49,9 @@ class Pending:
             os.close(handle)
 
     def _write(self, state: dict[str, Any]) -> None:
+        for channel in state.get("channels", {}).values():
+            if isinstance(channel, dict) and len(channel["items"]) > ITEMS:
+                channel["items"] = ordered(channel["items"])[:ITEMS]  # the least grave are dropped
         part = self.path.with_suffix(".part")
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
             json.dump(state, stream)
@@ -70,7 +75,7 @@ def add(part: dict[str, Any], items: list[dict[str, Any]], run: dict[str, Any]) 
     kept = [one for one in part["items"] if str(one.get("at")) > oldest]
     known = {(one["host"], one["check"], one["resource"]) for one in items}
     kept = [one for one in kept if (one["host"], one["check"], one["resource"]) not in known]
-    part["items"] = [*kept, *({**one, "at": stamp} for one in items)][-ITEMS:]
+    part["items"] = [*kept, *({**one, "at": stamp} for one in items)]
     part["runs"] = [*part["runs"], run][-RUNS:]
 
 

@@ -145,6 +145,11 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("!vault", lambda loader, node: Vaulted(str(loader.construct_scalar(node))))  # type: ignore[arg-type]
 
 
+def everybody_reads(path: Path) -> bool:
+    """Tell whether each user of this machine may read a file; OSError where that cannot be told."""
+    return bool(path.stat().st_mode & 0o004)
+
+
 def load(path: Path) -> Settings:
     """Return the settings of a file.
 
@@ -154,7 +159,7 @@ def load(path: Path) -> Settings:
         if path.stat().st_size > LIMIT:
             raise HostmendError(f"the notifications {path} are larger than {LIMIT} bytes")
         text = path.read_text("utf-8")
-        others = bool(path.stat().st_mode & 0o004)
+        others = everybody_reads(path)
     except UnicodeDecodeError as error:
         raise HostmendError(f"the notifications {path} are not UTF-8: {error.reason}") from error
     except OSError as error:

@@ -31,6 +31,8 @@ COLUMNS = (
     "known_exploited",
     "epss",
 )
+# The wide ones are taken for the others by spreadsheets in East Asian languages.
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\\t", "\\r")  # noqa: RUF001
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -60,4 +62,4 @@ def render(report: Mapping[str, Any]) -> str:
 def _cell(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = visible("" if value is None else value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\\t", "\\r")) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hostmend.finding import GRADES, grade
+from hostmend.report import alike
 from hostmend.report.text import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=\"'/])")
@@ -21,11 +22,12 @@ def render(report: Mapping[str, Any]) -> str:
     counts = {**summary["severity"], **summary["level"]}
     grades = ", ".join(f"{counts[name]} {name}" for name in GRADES if counts.get(name))
     status = summary["status"]
+    hosts = f"{len(report['hosts'])} host{'' if len(report['hosts']) == 1 else 's'}"
     lines = [
         f"# hostmend {_text(report['run']['mode'] or '')}: {score}".replace("  ", " "),
         "",
         f"{status['open']} open{f' ({grades})' if grades else ''}, {status['unknown']} unknown, "
-        f"{status['waived']} waived, {status['passed']} passed on {len(report['hosts'])} hosts. "
+        f"{status['waived']} waived, {status['passed']} passed on {hosts}. "
         f"Run {_text(report['run']['id'] or '')}, {_text(report['run']['started'] or '')}.",
     ]
     if summary.get("outcome"):
@@ -47,7 +49,8 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
     rows = [one for one in host["findings"] if one["status"] in SHOWN or one.get("outcome")]
     if rows:
         lines += ["| | Finding | Where | Check | Fix |", "| --- | --- | --- | --- | --- |"]
-    for finding in rows:
+    for group in alike.gather(rows):
+        finding = group[0]
         word = finding.get("outcome") if finding.get("outcome") in ("mended", "made_worse") else None
         word = word or (grade(finding) if finding["status"] == "open" else finding["status"])
         reason = f" ({_text(finding['reason'])})" if finding["reason"] else ""
@@ -57,8 +60,8 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
         fix = f"{_text(role)}, {finding['fix']['risk']}" if role else "by hand"
         cells = [
             f"**{_text(str(word).replace('_', ' '))}**",
-            f"{_text(finding['title'])}{reason}",
-            _text(finding["resource"]),
+            f"{_text(finding['title'])}{f' ({len(group)})' if len(group) > 1 else ''}{reason}",
+            ", ".join(_text(one["resource"]) for one in group),
             _text(finding["check"]),
             fix if finding["status"] == "open" else "",
         ]

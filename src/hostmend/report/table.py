@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostmend.finding import GRADES, grade
+from hostmend.report import alike
 from hostmend.report.text import visible, words_of_age
 
 STYLES = {
@@ -93,8 +94,8 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
     table.add_column(no_wrap=True, min_width=7)
     table.add_column(overflow="fold", ratio=1)
     table.add_column(no_wrap=True)
-    for finding in _rows(host):
-        table.add_row(*_row(finding))
+    for group in alike.gather(_rows(host)):
+        table.add_row(*_row(group))
     if not table.row_count:
         table.add_row(Text("ok" if host["status"] == "ok" else "", style="green"), Text("nothing open"), Text())
     parts: list[RenderableType] = [head]
@@ -125,7 +126,9 @@ def _source(host: Mapping[str, Any]) -> str:
     return f"  from its agent{old}, signature {visible(source.get('signature', ''))}"
 
 
-def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
+def _row(group: Sequence[Mapping[str, Any]]) -> tuple[Text, Text, Text]:
+    """Return the line of a finding, or of several that differ in their resources only."""
+    finding = group[0]
     status, outcome = finding["status"], finding.get("outcome")
     if outcome in ("mended", "made_worse"):
         word, style = OUTCOMES[outcome], STYLES[outcome]
@@ -133,15 +136,19 @@ def _row(finding: Mapping[str, Any]) -> tuple[Text, Text, Text]:
         word = grade(finding) if status == "open" else status
         style = STYLES.get(word, "")
     body = Text(visible(finding["title"]))
+    if len(group) > 1:
+        body.append(f" ({len(group)})", style="bold")
     if finding["resource"]:
-        body.append(f": {visible(finding['resource'], 300)}", style="bright_black")
+        names = ", ".join(visible(one["resource"], 300) for one in group[:MOST_NAMED])
+        more = f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
+        body.append(f": {names}{more}", style="bright_black")
     if status == "open" and finding.get("known_exploited"):
         body.append(" (known to be exploited)", style="bold red")
     if outcome in ("still_open", "made_worse"):
         body.append(f" ({OUTCOMES[outcome]})", style="bold red")
     if status == "open" and finding.get("trend") in TRENDS:
         body.append(f" ({TRENDS[finding['trend']]}", style="bold")
-        since = visible(finding.get("since") or "")[:10] if finding["trend"] == "open" else ""
+        since = min(visible(one.get("since") or "")[:10] for one in group) if finding["trend"] == "open" else ""
         body.append(f" since {since})" if since else ")", style="bold")
     if status == "unknown" or (status == "waived" and finding["reason"]):
         body.append(f" ({visible(finding['reason'], 400)})", style="italic")

@@ -21,6 +21,8 @@ WORDS = {
     "semiannually": "0 0 1 1,7 *",
 }
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: Seconds that a run may take, wait or be late. What is longer is a slip: systemd would start it in centuries.
+LONGEST = 7 * 86400
 CRON = "five fields such as '30 2 * * *' (minute, hour, day of the month, month, day of the week)"
 
 
@@ -111,7 +113,10 @@ def seconds(text: str, option: str) -> int:
     if not found:
         raise HostmendError(f"{option}: {text} is no span of time such as 90s, 10m, 2h or 1d")
     units = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-    return int(found[1]) * units[found[2] or "s"]
+    made = int(found[1]) * units[found[2] or "s"]
+    if made > LONGEST:
+        raise HostmendError(f"{option}: {text} is more than the {LONGEST // 86400} days that there may be")
+    return made
 
 
 def words_of(argv: Sequence[str]) -> str:

@@ -165,9 +165,12 @@ class Installer:
     def _folder(self, path: Path, mode: int, uid: int = 0, gid: int = 0) -> None:
         if path.is_dir():
             return
-        path.mkdir(parents=True)
-        path.chmod(mode)
-        os.chown(path, uid, gid)
+        try:
+            path.mkdir(parents=True)
+            path.chmod(mode)
+            os.chown(path, uid, gid)
+        except OSError as error:
+            raise HostmendError(f"the directory {path} cannot be made: {error.strerror}") from error
         self.made.append(lambda: shutil.rmtree(path, ignore_errors=True))
 
     def _report_to(self, schedule: Schedule) -> bool:
@@ -387,6 +390,10 @@ def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
         schedule = read(places.config(name))
         status = status_of(places, name)
         last = (status.get("runs") or [{}])[0]
+        result = status.get("result") or "never ran"
+        said = (last.get("said") or [""])[-1] if result in ("failed", "stopped") else ""
+        if result in ("ok", "never ran") and (why := _killed(schedule, run)):
+            result, said = "failed", why
         made.append(
             {
                 "name": name,
@@ -398,19 +405,35 @@ def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
                 "reports": schedule.report_to or str(places.folder(name) / "reports"),
                 "next": _next(schedule, run),
                 "last": last.get("finished") or "",
-                "result": status.get("result") or "never ran",
+                "result": result,
                 **{key: last.get(key) for key in ("run", "code", "score", "open", "unknown")},
-                "said": (last.get("said") or [""])[-1] if status.get("result") in ("failed", "stopped") else "",
+                "said": said,
             }
         )
     return made
 
 
+def _killed(schedule: Schedule, run: Command) -> str:
+    """Return why the unit has failed, though its last run has kept no such result: it was killed, or the disk was full."""
+    if schedule.backend != SYSTEMD:
+        return ""
+    found = _shown(run, schedule.unit("service"), "Result")
+    if found.get("ActiveState") != "failed":
+        return ""
+    unit = schedule.unit("service").removesuffix(".service")
+    return f"its unit failed ({found.get('Result')}) and kept no result: journalctl -u {unit}"
+
+
+def _shown(run: Command, unit: str, name: str) -> dict[str, str]:
+    """Return the state of a unit and one more of its properties."""
+    done = run(["systemctl", "show", "-p", "ActiveState", "-p", name, unit])
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
 def _next(schedule: Schedule, run: Command) -> str:
     if schedule.backend == CRON:
         return calendar.next_cron(calendar.to_cron(schedule.on_calendar))
-    done = run(["systemctl", "show", "-p", "ActiveState", "-p", "NextElapseUSecRealtime", schedule.unit("timer")])
-    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    found = _shown(run, schedule.unit("timer"), "NextElapseUSecRealtime")
     if found.get("ActiveState") != "active":
         return "never: its timer is stopped"
     return found.get("NextElapseUSecRealtime", "") or "running now"

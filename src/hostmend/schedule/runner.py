@@ -117,7 +117,8 @@ def _try(schedule: Schedule, places: Places) -> tuple[list[int] | None, str]:
     words = f"schedule {schedule.name} (process {os.getpid()}, since {now():%Y-%m-%d %H:%M:%S} UTC)"
     for handle in held:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, words.encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without words, too
+            os.pwrite(handle, words.encode(), 0)
     return held, ""
 
 
@@ -165,6 +166,7 @@ class Child:
 
     argv: list[str]
     seconds: float
+    cwd: Path
     said: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=SAID))
     timed_out: bool = False
 
@@ -172,8 +174,9 @@ class Child:
         """Return the exit status; the run is stopped when its time is up, or when somebody stops this process."""
         adopt()
         child = subprocess.Popen(
-            self.argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True, errors="replace"
-        )
+            self.argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True, errors="replace",
+            cwd=self.cwd,
+        )  # fmt: skip
         reader = threading.Thread(target=self._listen, args=(child,), daemon=True)
         reader.start()
 
@@ -225,10 +228,13 @@ def run(name: str, places: Places, by_hand: bool = False) -> int:
     try:
         with alone(schedule, places):
             return _run(schedule, places)
-    except HostmendError as error:
-        _keep(schedule, places, {**_span(began), "code": CANNOT, "said": [str(error)]})
-        _alarm(schedule, str(error))
-        raise
+    except (HostmendError, OSError) as error:
+        why = str(error)
+        if isinstance(error, OSError):
+            why = f"the run could not be made: {f'{error.filename}: ' if error.filename else ''}{error.strerror}"
+        _keep(schedule, places, {**_span(began), "code": CANNOT, "said": [why]})
+        _alarm(schedule, why)
+        raise error if isinstance(error, HostmendError) else HostmendError(why) from error
 
 
 def flush(name: str, places: Places) -> int:
@@ -261,10 +267,13 @@ def _run(schedule: Schedule, places: Places) -> int:
         folder.mkdir(parents=True, mode=0o700)
     except OSError as error:
         raise HostmendError(f"the directory of reports {folder} cannot be made: {error.strerror}") from error
-    child = Child([schedule.python or sys.executable, "-m", "hostmend", *schedule.command(str(folder))], schedule.timeout)
+    argv = [schedule.python or sys.executable, "-m", "hostmend", *schedule.command(str(folder))]
+    # Where its unit works, too: that of whoever starts it by hand, such as /root, is closed to its user.
+    child = Child(argv, schedule.timeout, places.folder(schedule.name))
     code = child.run()
     report = _report(folder)
     row: dict[str, Any] = {**_span(began), "code": code, "said": list(child.said)}
+    _sweep(base, began - datetime.timedelta(seconds=schedule.timeout + GRACE))
     if report:
         status = report["summary"]["status"]
         row |= {"run": report["run"]["id"], "score": report["score"], "open": status["open"], "unknown": status["unknown"]}
@@ -293,6 +302,15 @@ def _report(folder: Path) -> dict[str, Any] | None:
     return made if isinstance(made, dict) and "run" in made else None
 
 
+def _sweep(base: Path, before: datetime.datetime) -> None:
+    """Remove what runs have left that were killed: directories from before any run that can still be at work, with no report."""
+    with contextlib.suppress(OSError):
+        for path in base.iterdir():
+            old = FOLDER.fullmatch(path.name) and path.name < before.strftime(STAMP)
+            if old and not path.is_symlink() and not os.path.lexists(path / "report.json"):
+                shutil.rmtree(path, ignore_errors=True)
+
+
 def _latest(base: Path, folder: Path) -> None:
     """Point ``latest`` at the newest report."""
     with contextlib.suppress(OSError):
@@ -319,12 +337,14 @@ def _keep(schedule: Schedule, places: Places, row: dict[str, Any]) -> Sequence[M
     number = kept(rows, Keep.parse(schedule.keep, "--keep"))
     result = {OK: "ok", OPEN: "open", STOPPED: "stopped"}.get(row["code"], "failed")
     made = {"schedule": schedule.name, "result": result, "runs": rows[:number]}
+    part = path.with_suffix(".part")
     try:
-        part = path.with_suffix(".part")
         part.write_text(json.dumps(made, indent=1) + "\n", "utf-8")
         part.chmod(0o644)  # for monitoring: counts and times
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         say(f"{path} cannot be written: {error.strerror}")
     return rows[number:]
 

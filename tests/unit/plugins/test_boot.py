@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import ports, redis
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import (
+    fail2ban,
+    logrotate,
+    ports,
+    redis,
+    services,
+    updates,
+)
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host, boot, boot_sockets, firewall_boot, inside
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_iptables import IptablesRules
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall_nft import NftRules
+from fake_host import FakeHost
 
+FIXTURES = Path(__file__).parent / "fixtures" / "firewall"
 COMMON = {"management_networks": [], "private_networks": [], "controller_addresses": []}
 REDIS_UNIT = """[Service]
 ExecStart=/usr/bin/redis-server /etc/redis/redis.conf --supervised systemd --daemonize no
@@ -31,6 +40,7 @@ class Image:
         for name in ("etc/systemd/system/multi-user.target.wants", "etc/systemd/system/sockets.target.wants",
                      "usr/lib/systemd/system", "var/lib/dpkg", "etc/ssh"):
             (root / name).mkdir(parents=True)
+        self.put("usr/lib/systemd/systemd", "")
         self.put("etc/passwd", "root:x:0:0::/root:/bin/sh\nredis:x:101:101::/var/lib/redis:/bin/false\n")
 
     def put(self, name: str, text: str) -> None:
@@ -206,6 +216,41 @@ def test_an_image_where_nothing_listens(image):
     assert {status for status, _reason in image.judge(ports).values()} == {"passed", "not_applicable"}
 
 
+def test_an_image_without_an_init_starts_nothing_and_that_is_no_pass(image):
+    image.enable("ssh.service", SSH_UNIT)
+    image.enable("rpcbind.service", "[Service]\nExecStart=/sbin/rpcbind\n")
+    image.put("etc/cron.daily/logrotate", "")
+    image.put("usr/sbin/logrotate", "")
+    image.put("usr/bin/apt-get", "")
+    image.put("var/lib/dpkg/status", "")
+    image.redis("bind * -::*\nprotected-mode no\n")
+    detectors = (ports, services, fail2ban, logrotate, updates, redis)
+
+    def judged() -> dict[str, tuple[str, str]]:
+        return {name: one for detector in detectors for name, one in image.judge(detector, declared=["22/tcp"]).items()}
+
+    before = judged()
+    for name in ("ports.exposed 111/tcp (rpcbind)", "ports.firewall_off firewall", "services.unneeded rpcbind (systemd)",
+                 "fail2ban.missing brute force", "logrotate.not_running logrotate",
+                 "updates.unattended_off automatic security updates"):
+        assert before[name][0] == "open", name
+    (image.root / "usr/lib/systemd/systemd").unlink()
+    after = judged()
+    assert after["ports.exposed listeners"] == after["ports.undeclared listeners"] == ("unknown", boot_sockets.NO_INIT)
+    assert [name for name in after if name.startswith("ports.exposed")] == ["ports.exposed listeners"]
+    assert after["services.unneeded rpcbind (systemd)"] == ("passed", "there is no init in it that would start it")
+    for name in ("ports.firewall_off firewall", "fail2ban.missing", "fail2ban.no_lockout", "logrotate.not_running logrotate",
+                 "updates.unattended_off automatic security updates"):
+        assert after[name][0] == "not_applicable", name
+    # Whoever runs it runs what is installed, by its files.
+    assert [name for name, one in after.items() if name.startswith("redis.no_auth") and one[0] == "open"]
+    assert {name: one for name, one in after.items() if name.startswith("redis")} == {
+        name: one for name, one in before.items() if name.startswith("redis")}
+    image.put("sbin/init", "")
+    assert image.host.system().init == "sysvinit"
+    assert judged()["ports.firewall_off firewall"][0] == "open"
+
+
 IPTABLES = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
 
 
@@ -249,6 +294,41 @@ def test_what_cannot_be_loaded_or_is_firewalld_is_unknown(image):
     assert firewall_boot.nft_files(image.host.boot_services()) == ["/etc/nftables.conf"]
     image.enable("firewalld.service", "[Service]\nExecStart=/usr/sbin/firewalld\n")
     assert any("firewalld" in gap for gap in image.host.firewall().gaps)
+
+
+def chroot(image: Image, code: int, out: str = "", err: str = "") -> FakeHost:
+    """Return an image in which commands can be run, and say what is given."""
+    return FakeHost(image.root, {"": (code, out, err)}, running=False, units=None)
+
+
+def test_zones_of_firewalld_are_loaded_by_its_own_code_and_read_back(image):
+    image.enable("firewalld.service", "[Service]\nExecStart=/usr/sbin/firewalld\n")
+    image.put("usr/sbin/firewalld", "#!/usr/libexec/platform-python -s\n")
+    host = chroot(image, 0, (FIXTURES / "firewalld_boot.json").read_text("utf-8"))
+    firewall = host.firewall()
+    assert (firewall.manager, firewall.gaps, firewall.active) == ("firewalld", (), True)
+    # The default zone, public, lets ssh in; 6379/tcp was opened in it.
+    for port, state in ((22, "open"), (6379, "open"), (111, "closed")):
+        assert firewall.reach("tcp", 4, "0.0.0.0", port).state == state
+    assert firewall.reach("tcp", 6, "::", 111).state == "closed"
+    [argv] = [one for one in host.asked if one[0] == "unshare"]
+    assert argv[:4] == ("unshare", "--net", "--", "sh") and "/usr/libexec/platform-python" in argv
+
+
+@pytest.mark.parametrize(
+    ("more", "err", "gap"),
+    [
+        ({}, "ipset not usable\nERROR: INVALID_PROTOCOL: esp\n", "cannot be loaded to be judged: ERROR: INVALID_PROTOCOL: esp"),
+        ({"etc/firewalld/firewalld.conf": "FirewallBackend=iptables\n"}, "", "rules for iptables can only be told once it runs"),
+    ],
+)
+def test_firewalld_that_cannot_be_judged_is_unknown_with_the_reason(image, more, err, gap):
+    image.enable("firewalld.service", "[Service]\nExecStart=/usr/sbin/firewalld\n")
+    for name, text in more.items():
+        image.put(name, text)
+    firewall = chroot(image, 1, err=err).firewall()
+    assert gap in firewall.gaps[0] and firewall.active is None
+    assert firewall.reach("tcp", 4, "0.0.0.0", 22).state == "unknown"
 
 
 @pytest.mark.parametrize(("right", "told"), [("lo", ""), ("eth0", "rules of the firewall name interfaces")])

@@ -11,18 +11,21 @@ import ssl
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import certificate_maker as maker
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils import (
-    certificate_deploy,
     certificate_uses,
+    tls_configs,
     tls_probe,
     x509,
 )
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import certificates
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import CommandResult
+from fake_host import FakeHost
 
 PATH, KEY = "/etc/ssl/www.pem", "/etc/ssl/www.key"
 POLICY: dict[str, Any] = {**certificates.POLICY, "common": {}}
@@ -98,6 +101,7 @@ def facts(
         "live": True,
         "now": time.time(),
         "uses": [one],
+        "dynamic": [],
         "gaps": [],
         "keys": {KEY: keys},
         "served": answers,
@@ -188,6 +192,45 @@ def test_names() -> None:
     assert status("certificates.name_mismatch", facts(names=["_"])) == "not_applicable"
 
 
+def test_a_new_one_is_for_all_names_of_the_service_and_those_it_had() -> None:
+    made = facts([told(names=("www.example.org", "old.example.org"), until=-1)], names=["shop.example.org", "www.example.org"])
+    evidence = judge("certificates.expired", made, private_names=["*.example.org"])["evidence"]["persistent"]
+    assert evidence["names"] == ["shop.example.org", "www.example.org", "old.example.org"]
+    assert evidence["certified"] == ["www.example.org", "old.example.org"]
+    made["files"][PATH]["certificates"][0]["names"] += ["192.0.2.1", "2001:db8::1"]
+    evidence = judge("certificates.expired", made, private_names=["*.example.org", "2001:db8:*"])["evidence"]["persistent"]
+    assert evidence["names"] == ["shop.example.org", "www.example.org", "old.example.org", "2001:db8::1"]
+
+
+def test_a_file_is_mended_once_whatever_links_lead_to_it() -> None:
+    made = facts([told(by="leaf", of="leaf")])
+    link = {**made["uses"][0], "certificate": "/etc/dovecot/dovecot.pem", "key": "/etc/dovecot/dovecot.key", "service": "dovecot"}
+    made["uses"].append({**link, "unit": "dovecot.service"})
+    made["files"][PATH]["real"] = PATH
+    made["files"]["/etc/dovecot/dovecot.pem"] = made["files"][PATH]
+    made["keys"]["/etc/dovecot/dovecot.key"] = made["keys"][KEY]
+    made["keys"][KEY].update(real=KEY, others="read", matches={PATH: "yes", "/etc/dovecot/dovecot.pem": "yes"})
+    found = [one for one in certificates.check(made, POLICY) if one["status"] == "open"]
+    assert [(one["check"], one["resource"]) for one in found] == [
+        ("certificates.self_signed", PATH),
+        ("certificates.key_readable", KEY),
+    ]
+    assert found[0]["evidence"]["persistent"]["services"] == ["dovecot dovecot.service", "nginx nginx.service"]
+
+
+def test_what_a_variable_names_is_judged_by_what_is_served() -> None:
+    made = facts(served={"certificate": told(until=-1), "name": "other.example.org"})
+    made["dynamic"] = [{**made["uses"][0], "certificate": "/etc/ssl/$which.pem", "key": "/etc/ssl/$which.key"}]
+    one = judge("certificates.expired", made)
+    assert (one["status"], one["risk"], one["resource"]) == ("open", "manual", "nginx port 443 for other.example.org")
+    assert judge("certificates.key_readable", made)["resource"] == "/etc/ssl/$which.key"
+    made["served"][0].update(certificate=None, failure="it did not answer in time")
+    assert status("certificates.served_differs", made) == "unknown"
+    # An image serves nothing.
+    made.update(live=False, served=[])
+    assert status("certificates.expired", made) == "unknown"
+
+
 def test_what_cannot_be_read_is_unknown() -> None:
     made = facts([], faults=("it is cut off",))
     for check in ("expired", "expiring", "weak", "self_signed", "chain", "key_mismatch"):
@@ -221,8 +264,78 @@ def test_what_is_served() -> None:
     # What clients see has expired, although the file holds a new one.
     assert judge("certificates.expired", made)["resource"] == "nginx port 443"
     assert status("certificates.served_differs", facts(served={"failure": "no handshake: refused"})) == "unknown"
-    other = facts(served={"certificate": told(since=-99, until=-1), "service": "caddy"})
-    assert judge("certificates.expired", other)["risk"] == "manual"
+    # A listener that no configuration tells of: another service's, or another instance's.
+    for more in ({"service": "caddy"}, {"port": 8443}):
+        other = facts(served={"certificate": told(since=-99, until=-1), **more})
+        assert judge("certificates.expired", other)["risk"] == "manual"
+
+
+RSA = "/etc/ssl/rsa.pem"
+
+
+def two_kinds(**served: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Judge a name with a certificate of each kind of key, by what each handshake showed: any, rsa, ec."""
+    made = facts([told()], served={"name": "www.example.org"})
+    rsa = told(of="rsa2048")
+    made["uses"].append({**made["uses"][0], "certificate": RSA, "key": KEY})
+    made["files"][RSA] = {"certificates": [rsa], "faults": [], "anchored": True}
+    files = {"ec": made["files"][PATH]["certificates"][0], "rsa": rsa}
+    made["served"] = [
+        {
+            **made["served"][0],
+            "key_type": "" if kind == "any" else kind,
+            **({"certificate": files[how["now"]]} if "now" in how else how),
+        }
+        for kind, how in served.items()
+    ]
+    found = [one for one in certificates.check(made, POLICY) if one["check"] == "certificates.served_differs"]
+    return {one["resource"].replace("nginx port 443 for www.example.org", "it"): one for one in found}
+
+
+def test_each_kind_of_key_of_a_name_is_judged() -> None:
+    old = {"certificate": told(of="rsa2048", since=-89)}
+    ec, rsa = {"now": "ec", "protocol": "TLSv1.3"}, {"now": "rsa"}
+    found = two_kinds(any=ec, ec={"now": "ec"}, rsa=rsa)
+    assert {name: one["status"] for name, one in found.items()} == {"it, key of ECDSA": "passed", "it, key of RSA": "passed"}
+    # The file of RSA was replaced, and nothing reloaded.
+    found = two_kinds(any=ec, ec={"now": "ec"}, rsa=old)
+    assert {name: one["status"] for name, one in found.items()} == {"it, key of ECDSA": "passed", "it, key of RSA": "open"}
+    mending = found["it, key of RSA"]["evidence"]["persistent"]
+    assert (mending["certificate"], mending["mend"], mending["beside"]) == (RSA, "reload", [PATH])
+
+
+def test_a_kind_of_key_that_cannot_be_asked_for_is_unknown() -> None:
+    refused = {"failure": "no handshake: tlsv1 alert protocol version"}
+    found = two_kinds(any={"now": "ec"}, ec=refused, rsa=refused)
+    assert {name: one["status"] for name, one in found.items()} == {"it": "passed", "it, key of RSA": "unknown"}
+    assert "was not seen: another is served in TLS 1.3" in found["it, key of RSA"]["reason"]
+    # One handshake shows another kind than was asked for.
+    assert two_kinds(any={"now": "ec"}, ec={"now": "ec"}, rsa={"now": "ec"})["it, key of RSA"]["status"] == "unknown"
+    found = two_kinds(any=refused, ec={"now": "ec"}, rsa=refused)
+    assert {name: one["status"] for name, one in found.items()} == {"it": "unknown", "it, key of ECDSA": "passed"}
+    # Where nothing answers, that is said once.
+    assert {name: one["status"] for name, one in two_kinds(any=refused, ec=refused, rsa=refused).items()} == {"it": "unknown"}
+
+
+def test_kinds_of_keys_are_asked_for_where_a_name_has_several() -> None:
+    made = facts([told()])
+    made["uses"].append({**made["uses"][0], "certificate": RSA})
+    made["files"][RSA] = {"certificates": [told(of="rsa2048")]}
+    assert certificate_uses._key_types(made, "nginx", 443, "www.example.org") == ["ec", "rsa"]
+    assert certificate_uses._key_types(made, "nginx", 8443, "www.example.org") == []
+    assert certificate_uses._key_types(made, "nginx", 443, "other.example.org") == []
+    # Who names nobody gets what the server has for that.
+    assert certificate_uses._key_types(made, "nginx", 443, "") == []
+    for one in made["uses"]:
+        one["names"] = []
+    assert certificate_uses._key_types(made, "nginx", 443, "") == ["ec", "rsa"]
+
+
+def test_two_addresses_of_a_listener_are_two_resources() -> None:
+    made = facts(served={"certificate": told()})
+    made["served"].append({**made["served"][0], "address": "::1"})
+    found = [one["resource"] for one in certificates.check(made, POLICY) if one["check"] == "certificates.served_differs"]
+    assert found == ["nginx port 443", "nginx port 443 at ::1"]
 
 
 @pytest.mark.parametrize(
@@ -269,14 +382,20 @@ def test_our_own_hook_counts_only_for_the_services_that_it_knows() -> None:
 
 
 def test_others_who_renew() -> None:
-    domain = {"name": "www.example.org", "home": "/root/.acme.sh", "manual": False, "certificate": PATH, "reload": True}
+    domain: dict[str, Any] = {"name": "www.example.org", "home": "/root/.acme.sh", "manual": False, "certificate": PATH}
+    domain.update(reload=True, due=time.time() - 86400)
     made = facts(renewal={"acme_sh": {"domains": [domain], "runs": ["/var/spool/cron/crontabs/root"]}})
     assert status("certificates.renewal_broken", made) == "passed"
+    domain["due"] = time.time() - 5 * 86400
+    assert "it was to be renewed on " in judge("certificates.renewal_broken", made)["reason"]
     made["renewal"]["acme_sh"]["runs"] = []
     assert "acme.sh --cron" in judge("certificates.renewal_broken", made)["reason"]
-    request = {"name": "1", "status": "CA_UNREACHABLE", "why": "gone", "certificate": PATH, "tracked": True, "stuck": False}
+    request: dict[str, Any] = {"name": "1", "status": "CA_UNREACHABLE", "why": "gone", "certificate": PATH, "tracked": True}
+    request.update(stuck=False, reload=True)
     made = facts(renewal={"certmonger": {"requests": [request], "failure": ""}})
     assert judge("certificates.renewal_broken", made)["reason"] == "its state is CA_UNREACHABLE: gone"
+    request.update(status="NEWLY_ADDED", reload=False)
+    assert judge("certificates.renewal_broken", made)["reason"] == "nothing reloads nginx after a renewal"
 
 
 # Reading a root filesystem that is not running
@@ -331,6 +450,34 @@ def test_an_image_is_judged_by_its_files(root: Path) -> None:
         "served_differs": "not_applicable",
         "renewal_broken": "not_applicable",
     }
+
+
+def test_apache_says_in_two_lines_what_is_wrong() -> None:
+    says = "AH00526: Syntax error on line 102 of /x.conf:\nSSLCertificateFile takes one argument\nAction '-t' failed.\n"
+    made: dict[str, Any] = {"gaps": []}
+    certificate_uses._refused(made, {"name": "apache"}, CommandResult(("x",), 1, "", says), "it refuses")
+    assert made["gaps"][0]["reason"] == (
+        "it refuses: AH00526: Syntax error on line 102 of /x.conf: SSLCertificateFile takes one argument"
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "answer", "uses", "gap"),
+    [
+        (False, None, True, ""),  # not asked at all: it would make the folders that it misses
+        (True, "open() \"/srv/access.log\" failed (30: Read-only file system)", True, ""),
+        (True, '2026/11/25 15:00:00 [emerg] 7#7: unknown directive "x"', False,
+         'nginx refuses its configuration: unknown directive "x"'),
+    ],
+)  # fmt: skip
+def test_nginx_is_asked_only_where_that_changes_nothing(root: Path, runs: bool, answer: Any, uses: bool, gap: str) -> None:
+    host = FakeHost(root, {"nginx -T": (1, "", answer)})
+    made: dict[str, Any] = {"gaps": []}
+    files = tls_configs.Files(host.read, host.list)
+    service = {"name": "nginx", "processes": [1] if runs else []}
+    found = certificate_uses._nginx(host, made, service, files)
+    assert ([one["certificate"] for one in found], host.asked) == ([PATH] if uses else [], [("nginx", "-T")] if runs else [])
+    assert [one["reason"] for one in made["gaps"]] == ([gap] if gap else [])
 
 
 def test_a_service_that_is_not_enabled_uses_nothing(root: Path) -> None:
@@ -488,6 +635,123 @@ def test_what_is_served_is_seen_after_each_kind_of_start(pair: Path, kind: str, 
     told_by = tls_probe.served("127.0.0.1", port, kind, "www.example.org", seconds=5)
     thread.join()
     assert told_by.get("certificate", told_by)["names"] == ["www.example.org"]
+    assert told_by["version"] == ("8.0" if kind == "mysql" else "")
+
+
+def test_one_of_each_kind_of_key_can_be_asked_for(tmp_path: Path) -> None:
+    pairs = [tmp_path / name for name in ("rsa2048", "leaf")]
+    for path in pairs:
+        path.write_bytes(maker.pem(maker.certificate(of=path.name)) + maker.key_pem(path.name))
+
+    def both(connection: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for path in pairs:
+            context.load_cert_chain(path)
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)
+
+    for key_type in ("rsa", "ec"):
+        port, thread = serve(both)
+        told_by = tls_probe.served("127.0.0.1", port, "", "www.example.org", seconds=5, key_type=key_type)
+        thread.join()
+        assert told_by.get("certificate", told_by)["key_type"] == key_type
+
+
+def test_a_wildcard_is_asked_for_by_a_name_below_it(pair: Path) -> None:
+    asked: list[str] = []
+
+    def talk(connection: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair)
+        context.sni_callback = lambda _socket, name, _context: asked.append(name)
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)
+
+    port, thread = serve(talk)
+    assert "certificate" in tls_probe.served("127.0.0.1", port, "", "*.example.org", seconds=5)
+    thread.join()
+    assert asked == ["hostmend-asks.example.org"]
+
+
+def test_names_that_are_asked_for() -> None:
+    made = facts([told(names=["*.example.org"])])
+
+    def named(*names: str, service: str = "nginx") -> list[str]:
+        return certificate_uses._asked_for(made, {"service": service, "certificate": PATH, "names": list(names)})
+
+    assert named("www.example.org", "~^x") == ["www.example.org", "~^x"]
+    # A pattern is no name; what it stands for is in the certificate.
+    assert named("~^(.+)\\.example\\.org$") == ["*.example.org"]
+    assert named(service="haproxy") == ["*.example.org"]
+    assert named("_") == ["_"]
+    assert certificate_uses.ASKABLE.match("*.example.org")
+    assert not certificate_uses.ASKABLE.match("_")
+
+
+def test_each_instance_of_redis_has_its_own_certificate(root: Path) -> None:
+    for name, port in (("a", 6380), ("b", 6390)):
+        words = f"tls-port {port}\ntls-cert-file /tls/{name}.crt\ntls-key-file /tls/{name}.key\n"
+        place = root / f"etc/redis/redis-{name}.conf"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(words)
+
+    shown = "ExecStart={{ path=x ; argv[]=/usr/bin/redis-server /etc/redis/redis-{}.conf ; }}"
+    host = FakeHost(root, lambda argv, _stdin: shown.format(argv[-1].split("@")[1][0]))
+    argv = ["/usr/bin/redis-server 0.0.0.0:1"]
+    processes = [SimpleNamespace(argv=argv, cwd="/", unit=f"redis@{name}.service") for name in "ab"]
+    service = {"name": "redis", "unit": "redis.service", "processes": processes}
+    made = certificate_uses._redis(host, {"gaps": []}, service, None)
+    assert [(one["certificate"], one["ports"], one["unit"]) for one in made] == [
+        ("/tls/a.crt", [6380], "redis@a.service"),
+        ("/tls/b.crt", [6390], "redis@b.service"),
+    ]
+
+
+def test_a_web_server_whose_configuration_is_elsewhere_is_asked() -> None:
+    listener = SimpleNamespace(port=443, process="nginx")
+    assert certificate_uses._kind({"name": "nginx"}, listener, []) == ""
+    assert certificate_uses._kind({"name": "nginx"}, SimpleNamespace(port=80, process="nginx"), []) is None
+
+
+def test_a_mail_server_that_offers_tls_and_cannot_is_no_pass() -> None:
+    def talk(connection: socket.socket) -> None:
+        for says in (b"220 x\r\n", b"250-x\r\n250 STARTTLS\r\n", b"454 4.7.0 TLS not available due to local problem\r\n"):
+            connection.sendall(says)
+            connection.recv(100)
+
+    port, thread = serve(talk)
+    failure = tls_probe.served("127.0.0.1", port, "smtp", seconds=5)["failure"]
+    thread.join()
+    # What begins with "it does not offer TLS" is left out.
+    assert failure.startswith("it offers TLS and cannot do it")
+
+
+MEMORY = {"subject": "CN=MariaDB Server", "serial": "0", "names": [], "common_name": "MariaDB Server"}
+
+
+@pytest.mark.parametrize(
+    ("version", "by_password"),
+    [("11.8.9-MariaDB-0+deb13u1", True), ("11.4.0-MariaDB", True), ("5.5.5-11.4.2-MariaDB", True), ("11.3.2-MariaDB", False),
+     ("5.5.5-10.11.14-MariaDB-0+deb12u2", False), ("8.4.3", False), ("", False)],
+)  # fmt: skip
+def test_mariadb_proves_its_own_certificate_by_the_password(version: str, by_password: bool) -> None:
+    """Its clients do, others cannot; what it makes in memory is no file."""
+    made = facts(served={"service": "mysql", "port": 3306, "version": version, "certificate": {**told(by="leaf"), **MEMORY}})
+    made["uses"] = []
+    found = judge("certificates.self_signed", made)
+    assert (found["status"], found["risk"]) == ("open", "manual")
+    assert found["reason"].startswith("clients of MariaDB 11.4 and later verify it") == by_password
+    assert ("in memory" in found["reason"]) == by_password
+
+
+def test_a_file_of_mariadb_that_is_self_signed_can_be_replaced() -> None:
+    made = facts([told(by="leaf")], service="mysql", names=[], ports=[])
+    made["served"] = [{"service": "mysql", "address": "127.0.0.1", "port": 3306, "kind": "mysql", "name": "", "loopback": False,
+                       "version": "11.8.9-MariaDB", "certificate": told(by="leaf")}]  # fmt: skip
+    [found] = [one for one in certificates.check(made, POLICY) if one["check"] == "certificates.self_signed"]
+    assert found["resource"] == PATH
+    assert "by the password" in found["reason"]
+    assert "in memory" not in found["reason"]
 
 
 @pytest.mark.parametrize("kind", ["", "smtp", "imap", "pop3", "ftp", "postgresql", "mysql"])
@@ -504,43 +768,3 @@ def test_a_server_that_says_nothing_is_left_in_time() -> None:
     assert tls_probe.served("127.0.0.1", port, "smtp", seconds=0.3)["failure"]
     ended.set()
     thread.join()
-
-
-# Putting in place
-
-
-def test_a_pair_goes_back_where_the_service_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate, key = tmp_path / "a.pem", tmp_path / "a.key"
-    certificate.write_bytes(b"old")
-    key.write_bytes(b"old key")
-    key.chmod(0o640)
-    made = certificate_deploy.Pair(str(certificate), str(key))
-    monkeypatch.setitem(certificate_deploy.TESTS, "nginx", [["sh", "-c", "echo broken; exit 1"]])
-    with pytest.raises(certificate_deploy.Failure, match="does not pass its test: broken"):
-        certificate_deploy.deploy([("nginx", "nginx.service")], made, b"new", b"new key")
-    assert (certificate.read_bytes(), key.read_bytes()) == (b"old", b"old key")
-    certificate_deploy.deploy([], made, b"new", b"new key")
-    assert (certificate.read_bytes(), key.read_bytes(), key.stat().st_mode & 0o777) == (b"new", b"new key", 0o640)
-
-
-def test_the_hook_does_nothing_for_what_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificate_deploy, "REGISTRY", str(tmp_path / "none.json"))
-    monkeypatch.setenv("RENEWED_LINEAGE", "/etc/letsencrypt/live/www.example.org")
-    assert certificate_deploy.main() == 0
-
-
-def test_the_hook_copies_what_was_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = tmp_path / "live" / "www.example.org"
-    live.mkdir(parents=True)
-    (live / "fullchain.pem").write_text("chain\n")
-    (live / "privkey.pem").write_text("key\n")
-    both = tmp_path / "both.pem"
-    both.write_text("old")
-    registry = tmp_path / "certificates.json"
-    registry.write_text(
-        json.dumps({"lineages": {"www.example.org": {"services": [], "pairs": [{"certificate": str(both), "key": str(both)}]}}})
-    )
-    monkeypatch.setattr(certificate_deploy, "REGISTRY", str(registry))
-    monkeypatch.setenv("RENEWED_LINEAGE", str(live))
-    assert certificate_deploy.main() == 0
-    assert both.read_text() == "chain\nkey\n"

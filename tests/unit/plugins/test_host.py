@@ -15,6 +15,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import (
     system,
     units,
 )
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import CommandResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,49 @@ def test_units_of_a_filesystem_that_does_not_run(tmp_path: Path) -> None:
     }
 
 
+def test_units_that_systemd_has_not_loaded_are_read_from_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lib, etc, run = (tmp_path / one for one in ("usr/lib/systemd/system", "etc/systemd/system", "run/systemd"))
+    for folder in (lib, etc / "printer.target.wants", run / "system/printer.target.wants", run / "generator.late"):
+        folder.mkdir(parents=True)
+    for name in ("loaded", "off", "hidden", "printing", "printing-now"):
+        (lib / f"{name}.service").write_text("[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=printer.target\n")
+    (etc / "hidden.service").symlink_to("/dev/null")
+    (etc / "alias.service").symlink_to("/usr/lib/systemd/system/loaded.service")
+    (etc / "printer.target.wants/printing.service").symlink_to("/usr/lib/systemd/system/printing.service")
+    (run / "system/printer.target.wants/printing-now.service").symlink_to("/usr/lib/systemd/system/printing-now.service")
+    (run / "generator.late/script.service").write_text("[Service]\n")
+    shown = (
+        "Id=loaded.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n\n"
+        "Id=wanted.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\n\n"
+        "Id=deleted.service\nLoadState=not-found\nActiveState=active\nSubState=running\nUnitFileState=\n"
+    )
+    host = Host(str(tmp_path))
+    monkeypatch.setattr(Host, "live", True)
+    monkeypatch.setattr(Host, "run", lambda _host, argv, **_more: CommandResult(tuple(argv), 0, shown, "", ""))
+    reading = host.units()
+    assert reading.gaps == ()
+    assert {one.name: (one.load, one.active, one.enabled) for one in reading.items} == {
+        "loaded.service": ("loaded", "active", "enabled"),
+        "deleted.service": ("not-found", "active", ""),
+        "off.service": ("loaded", "inactive", "disabled"),
+        "hidden.service": ("masked", "inactive", "masked"),
+        "printing.service": ("loaded", "inactive", "enabled"),
+        "printing-now.service": ("loaded", "inactive", "enabled-runtime"),
+        "script.service": ("loaded", "inactive", "generated"),
+    }
+    assert {one.required_by for one in reading.items} == {()}
+
+
+def test_a_folder_of_units_that_cannot_be_read_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    assert Host(str(tmp_path)).units().gaps == ()
+    # These tests may be root's, who reads all.
+    monkeypatch.setattr(units.os, "access", lambda path, _mode: not path.endswith("/etc/systemd/system"))
+    assert Host(str(tmp_path)).units().gaps == ("/etc/systemd/system cannot be read",)
+
+
 def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
@@ -159,7 +203,6 @@ def test_hostile_text_ends_in_rows_or_none(hostile: str) -> None:
     assert len(processes.parse_cgroup(hostile)) == 2
     assert isinstance(system.parse_os_release(hostile), dict)
     assert isinstance(system.parse_capabilities(hostile), frozenset)
-    assert isinstance(units.parse_unit_files(hostile), dict)
 
 
 def test_a_root_that_is_not_running_shows_nothing_of_the_machine_that_builds_it():

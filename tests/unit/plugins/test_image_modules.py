@@ -66,7 +66,12 @@ def test_units_of_an_image_are_read_from_their_files(tmp_path, monkeypatch):
     (tmp_path / "etc/systemd/system/b.service").symlink_to("/dev/null")
     monkeypatch.setattr(service_mask, "Host", lambda running: Host(str(tmp_path), running=running))
     called: list[list[str]] = []
-    module = SimpleNamespace(run_command=lambda argv, **_more: called.append(argv) or (0, "", ""))
+    module = SimpleNamespace(run_command=lambda argv, **_more: called.append(argv) or (0, "", ""),
+                             get_bin_path=lambda _name: tools.get(_name))
+    tools: dict[str, str] = {}
+    with pytest.raises(service_mask.Trouble, match="no systemctl"):
+        service_mask.ImageUnits(module, ["a.service"], 1).read()
+    tools["systemctl"] = "/bin/systemctl"
     units = service_mask.ImageUnits(module, ["a.service", "b.service", "none.service"], 1)
     wanted = units.wanted(units.read())
     assert wanted == {"a.service": ["disabled", "masked"]}

@@ -11,14 +11,8 @@ from typing import Any
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils import logrotate_conf
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import logrotate
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import (
-    CommandResult,
-    Process,
-    Reading,
-    System,
-    Unit,
-)
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Process, Unit
+from fake_host import FakeHost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,37 +26,12 @@ def text(name: str) -> str:
     return (TEXTS / name).read_text("utf-8")
 
 
-class FakeHost(Host):
-    """A host of files below a folder, with what logrotate says."""
-
-    def __init__(self, root: Path, says: str = QUIET, units: tuple[Unit, ...] = (TIMER,), init: str = "systemd",
-                 running: bool = True, privileged: bool = True, cron: bool = False) -> None:
-        super().__init__(str(root))
-        self.says, self.unit_items, self.init, self.running = says, units, init, running
-        self.privileged, self.has_cron = privileged, cron
-
-    @property
-    def live(self) -> bool:
-        return self.running
-
-    @property
-    def executes(self) -> bool:
-        return self.running
-
-    def system(self) -> System:
-        return System("debian", (), "12", "bookworm", "Debian", "6.1", "x86_64", self.init, None, False, self.running,
-                      self.privileged)
-
-    def units(self) -> Reading:
-        return Reading(self.unit_items)
-
-    def processes(self) -> Reading:
-        cron = Process(5, 1, 0, "cron", ("cron",), "/usr/sbin/cron", False, "/", None, None, 1, 1)
-        return Reading((cron,) if self.has_cron else ())
-
-    def run(self, argv: Any, **_more: Any) -> CommandResult:
-        failure = "" if self.says else "timed out after 8 s"
-        return CommandResult(tuple(argv), None if failure else 0, "", self.says, failure)
+def machine(root: Path, says: str = QUIET, units: tuple[Unit, ...] = (TIMER,), running: bool = True, cron: bool = False,
+            **more: Any) -> FakeHost:
+    """Return a host that says what logrotate says, on standard error; '' where it takes too long."""
+    said = (0, "", says) if says else (None, "", "", "timed out after 8 s")
+    own = Process(5, 1, 0, "cron", ("cron",), "/usr/sbin/cron", False, "/", None, None, 1, 1)
+    return FakeHost(root, {"": said}, running=running, executes=running, units=units, processes=(own,) if cron else (), **more)
 
 
 @pytest.fixture
@@ -85,14 +54,14 @@ def large(root: Path, name: str) -> None:
     (root / name).write_bytes(b"x" * 1500000)
 
 
-def judged(host: Host, **policy: Any) -> dict[tuple[str, str], dict[str, Any]]:
+def judged(host: FakeHost, **policy: Any) -> dict[tuple[str, str], dict[str, Any]]:
     given = {**POLICY, **policy}
     found = logrotate.check(json.loads(json.dumps(logrotate.collect(host, given))), given)
     assert {one["check"] for one in found} == set(logrotate.CHECKS)
     return {(one["check"], one["resource"]): one for one in found}
 
 
-def status(host: Host, check: str, **policy: Any) -> dict[str, str]:
+def status(host: FakeHost, check: str, **policy: Any) -> dict[str, str]:
     return {resource: one["status"] for (name, resource), one in judged(host, **policy).items() if name == check}
 
 
@@ -159,14 +128,14 @@ def test_an_option_is_set_in_its_stanza(written):
 # Judgement
 
 def test_all_is_well(root):
-    assert {one["status"] for one in judged(FakeHost(root)).values()} <= {"passed", "not_applicable"}
+    assert {one["status"] for one in judged(machine(root)).values()} <= {"passed", "not_applicable"}
 
 
 def test_missing_only_where_logs_grow(root):
     (root / "usr/sbin/logrotate").unlink()
-    assert {one["status"] for one in judged(FakeHost(root)).values()} == {"not_applicable"}
+    assert {one["status"] for one in judged(machine(root)).values()} == {"not_applicable"}
     large(root, "var/log/app.log")
-    assert status(FakeHost(root), "logrotate.missing") == {"logrotate": "open"}
+    assert status(machine(root), "logrotate.missing") == {"logrotate": "open"}
 
 
 @pytest.mark.parametrize(
@@ -185,23 +154,23 @@ def test_missing_only_where_logs_grow(root):
 def test_who_runs_it(root, timer, more, wanted):
     (root / "etc/cron.daily").mkdir()
     put(root, "etc/cron.daily/logrotate", "")
-    host = FakeHost(root, units=(timer,) if timer else (), **more)
+    host = machine(root, units=(timer,) if timer else (), **more)
     assert status(host, "logrotate.not_running") == {"logrotate": wanted}
 
 
 def test_it_is_scheduled_but_has_not_run(root):
     then = time.time() - 10 * 86400
     os.utime(root / "var/lib/logrotate/status", (then, then))
-    one = judged(FakeHost(root))["logrotate.not_running", "logrotate"]
+    one = judged(machine(root))["logrotate.not_running", "logrotate"]
     assert (one["status"], one["risk"]) == ("open", "manual")
     put(root, "proc/uptime", "600.0 1.0\n")  # just started: it had no chance yet
-    assert status(FakeHost(root), "logrotate.not_running") == {"logrotate": "passed"}
+    assert status(machine(root), "logrotate.not_running") == {"logrotate": "passed"}
 
 
 def test_complaints_are_sorted_into_what_can_be_mended(root):
     put(root, "etc/logrotate.d/app", "/var/log/app/*.log {\n weekly\n}\n")
     put(root, "etc/logrotate.d/none", "/var/log/none.log { daily }\n")
-    found = judged(FakeHost(root, text("debug_bookworm.txt")))
+    found = judged(machine(root, text("debug_bookworm.txt")))
     broken = {resource: one.get("risk", "safe") for (name, resource), one in found.items()
               if name == "logrotate.broken"}
     assert broken == {
@@ -214,14 +183,14 @@ def test_complaints_are_sorted_into_what_can_be_mended(root):
 
 def test_that_it_has_not_run_yet_is_no_complaint(root):
     says = "error: error opening state file /var/lib/logrotate/status: No such file or directory\n" + QUIET
-    assert set(status(FakeHost(root, says), "logrotate.broken").values()) == {"passed"}
+    assert set(status(machine(root, says), "logrotate.broken").values()) == {"passed"}
 
 
 @pytest.mark.parametrize(
     "more", [{"says": ""}, {"says": "Handling 9 logs\n\nturning pattern"}, {"privileged": False}, {"running": False}]
 )
 def test_what_logrotate_cannot_be_asked_is_unknown(root, more):
-    found = judged(FakeHost(root, **more))
+    found = judged(machine(root, **more))
     for check in ("logrotate.broken", "logrotate.uncovered", "logrotate.retention"):
         assert {one["status"] for (name, _resource), one in found.items() if name == check} == {"unknown"}
 
@@ -232,9 +201,9 @@ def test_large_logs_are_covered_or_not(root):
     large(root, "var/log/old.log.1")
     large(root, "var/log/journal/x/system.journal")
     says = text("debug_bookworm.txt")
-    assert status(FakeHost(root, says), "logrotate.uncovered") == {"/var/log/large.log": "open",
+    assert status(machine(root, says), "logrotate.uncovered") == {"/var/log/large.log": "open",
                                                                    "/var/log/app/a.log": "passed"}
-    ignored = status(FakeHost(root, says), "logrotate.uncovered", ignore=["/var/log/l*"])
+    ignored = status(machine(root, says), "logrotate.uncovered", ignore=["/var/log/l*"])
     assert ignored == {"/var/log/app/a.log": "passed"}
 
 
@@ -242,33 +211,53 @@ def test_a_containers_log_without_a_bound_is_rotated(root):
     for name, config in (("a" * 8, "{}"), ("b" * 8, '{"LogConfig":{"Config":{"max-size":"9m"}}}')):
         large(root, f"var/lib/docker/containers/{name}/{name}-json.log")
         put(root, f"var/lib/docker/containers/{name}/hostconfig.json", config)
-    found = [one for one in judged(FakeHost(root)).values() if one["check"] == "logrotate.uncovered"]
+    found = [one for one in judged(machine(root)).values() if one["check"] == "logrotate.uncovered"]
     path = f"/var/lib/docker/containers/{'a' * 8}/{'a' * 8}-json.log"
     assert [(one["status"], one["resource"], "risk" in one) for one in found] == [("open", path, False)]
     says = text("debug_bookworm.txt").replace("/var/log/dpkg.log", path)
-    covered = [one for one in judged(FakeHost(root, says)).values() if one["check"] == "logrotate.uncovered"]
+    covered = [one for one in judged(machine(root, says)).values() if one["check"] == "logrotate.uncovered"]
     assert [(one["status"], one["resource"]) for one in covered] == [("passed", path)]
 
 
 def test_retention_counts_days_and_looks_at_the_disk(root, monkeypatch):
     put(root, "etc/logrotate.d/wtmp", text("wtmp"))
     key = ("logrotate.retention", "/etc/logrotate.d/wtmp: /var/log/wtmp")
-    one = judged(FakeHost(root, text("debug_bookworm.txt")))[key]
+    one = judged(machine(root, text("debug_bookworm.txt")))[key]
     assert (one["status"], one["evidence"]["persistent"]["rotate"]) == ("open", 6)
-    assert judged(FakeHost(root, text("debug_bookworm.txt")), retention_days=30)[key]["status"] == "passed"
+    assert judged(machine(root, text("debug_bookworm.txt")), retention_days=30)[key]["status"] == "passed"
     large(root, "var/log/wtmp")
     large(root, "var/log/wtmp.1")
-    facts = logrotate.collect(FakeHost(root, text("debug_bookworm.txt")), POLICY)
+    facts = logrotate.collect(machine(root, text("debug_bookworm.txt")), POLICY)
     facts["free"] = 8
     found = {one["resource"]: one for one in logrotate.check(facts, POLICY) if one["check"] == key[0]}
     assert found[key[1]]["risk"] == "manual"
     assert "8 MiB are free" in found[key[1]]["reason"]
 
 
+@pytest.mark.parametrize("told", [
+    "weekly (52 rotations)\nempty log files are rotated, log files >= 10485760 are rotated earlier, old logs are removed\n",
+    "weekly empty log files are rotated, log files >= 10485760 are rotated earlier, (52 rotations), old logs are removed\n",
+])
+def test_what_is_rotated_early_by_size_is_no_pass(root: Path, told: str) -> None:
+    """The text of Debian 12, and that of Debian 13."""
+    says = QUIET + f"rotating pattern: /var/log/auth.log  {told}considering log /var/log/auth.log\n"
+    says += "rotating pattern: /var/log/syslog  weekly (52 rotations)\nempty log files are rotated, old logs are removed\n"
+    put(root, "etc/logrotate.d/a", "/var/log/auth.log {\n maxsize 10M\n}\n/var/log/syslog {\n}\n")
+    found = status(machine(root, says), "logrotate.retention")
+    assert (found["/etc/logrotate.d/a: /var/log/auth.log"], found["/etc/logrotate.d/a: /var/log/syslog"]) == ("unknown", "passed")
+
+
+def test_an_error_is_told_of_the_file_that_has_it(root: Path) -> None:
+    put(root, "etc/logrotate.d/bad", "/var/log/foo {\n rotate x\n}\n")
+    says = QUIET + "error: bad:2 bad rotation count 'x'\nerror: found error in /var/log/foo, skipping\n"
+    found = set(status(machine(root, says), "logrotate.broken"))
+    assert found == {"/etc/logrotate.d/bad: bad:N bad rotation count 'x'", "/etc/logrotate.d/bad: /var/log/foo"}
+
+
 def test_maxage_shortens_what_is_kept(root):
     put(root, "etc/logrotate.d/x", "/var/log/auth.log {\n weekly\n rotate 52\n maxage 30\n}\n")
     says = QUIET + "rotating pattern: /var/log/auth.log  weekly (52 rotations)\n"
-    one = judged(FakeHost(root, says))["logrotate.retention", "/etc/logrotate.d/x: /var/log/auth.log"]
+    one = judged(machine(root, says))["logrotate.retention", "/etc/logrotate.d/x: /var/log/auth.log"]
     assert (one["status"], one["evidence"]["effective"]["days"]) == ("open", 30)
 
 

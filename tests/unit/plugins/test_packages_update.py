@@ -9,10 +9,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Package, Process, Reading
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Package, Process
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands, packages
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import change, stale
+from ansible_collections.hostmend.hardening.plugins.module_utils.updates import (
+    change,
+    change_apt,
+    dnf_lock,
+    package_run,
+    stale,
+)
 from ansible_collections.hostmend.hardening.plugins.modules import packages_update
+from fake_host import FakeHost
 
 ASKED: dict[str, Any] = {
     "packages": ["haproxy"], "install": [], "pending": "none", "exclude": [], "refresh": False, "index_days": 7,
@@ -20,6 +27,7 @@ ASKED: dict[str, Any] = {
     "keep_mebibytes": 1,
 }
 PLANNED = "Inst haproxy [1] (2 Debian-Security:12/oldstable-security [amd64])\n"
+DNF = ("dnf", "-y", "--setopt=clean_requirements_on_remove=0")
 LOCK = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 77 (unattended-upgr)\n"
 
 
@@ -50,17 +58,18 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tools]:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> change.Apt:
-    made = change.Apt(ASKED)
-    host = SimpleNamespace(packages=lambda: Reading((Package("haproxy", "1", "amd64", "haproxy", "1", "install ok installed"),)))
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> change_apt.Apt:
+    made = change_apt.Apt(ASKED)
+    there = Package("haproxy", "1", "amd64", "haproxy", "1", "install ok installed")
+    host = FakeHost(tmp_path, packages=(there,))
     monkeypatch.setattr(made, "host", host)
     monkeypatch.setattr(made, "interrupted", list)
-    monkeypatch.setattr(change, "Host", lambda: host)
-    monkeypatch.setattr(change, "KEPT", str(tmp_path / "kept"))
+    monkeypatch.setattr(change_apt, "Host", lambda: host)
+    monkeypatch.setattr(change_apt, "KEPT", str(tmp_path / "kept"))
     return made
 
 
-def run(manager: change.Apt, check_mode: bool, monkeypatch: pytest.MonkeyPatch, **asked: Any) -> dict[str, Any]:
+def run(manager: change_apt.Apt, check_mode: bool, monkeypatch: pytest.MonkeyPatch, **asked: Any) -> dict[str, Any]:
     """Run the module's work with no services to restart."""
     monkeypatch.setattr(packages_update, "units_to_restart", lambda *_all: [])
     monkeypatch.setattr(packages_update, "failed_units", set)
@@ -98,7 +107,7 @@ def test_a_real_run_makes_what_was_foretold(tools: Any, manager: Any, monkeypatc
 def test_what_is_not_installed_afterwards_is_a_failure(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tools()
     monkeypatch.setattr(manager, "installed", installed("1", "1"))
-    with pytest.raises(change.Trouble, match="not in the version that was wanted: haproxy"):
+    with pytest.raises(package_run.Trouble, match="not in the version that was wanted: haproxy"):
         run(manager, False, monkeypatch)
 
 
@@ -113,7 +122,7 @@ def test_what_goes_wrong_is_said(tools: Any, manager: Any, monkeypatch: pytest.M
                                  match: str) -> None:
     made = tools((words, said))
     monkeypatch.setattr(manager, "installed", installed("1", "1"))
-    with pytest.raises(change.Trouble, match=match):
+    with pytest.raises(package_run.Trouble, match=match):
         run(manager, False, monkeypatch)
     if words != "--no-download":
         assert not any("--no-download" in line for line in made.ran), "nothing was installed"
@@ -123,40 +132,52 @@ def test_a_lock_is_awaited(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     answers = iter([(100, "", LOCK), (100, "", LOCK), (0, "done", "")])
     monkeypatch.setattr(commands, "run", lambda *_all, **_named: next(answers))
-    monkeypatch.setattr(change.time, "sleep", slept.append)
-    assert change.patient(["apt-get"], 60, 1)[0] == 0
+    monkeypatch.setattr(package_run.time, "sleep", slept.append)
+    assert package_run.patient(["apt-get"], 60, 1)[0] == 0
     assert len(slept) == 2
 
 
 def test_another_failure_is_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([(100, "", "E: Unable to locate package x\n")])
     monkeypatch.setattr(commands, "run", lambda *_all, **_named: next(answers))
-    assert change.patient(["apt-get"], 60, 1)[0] == 100
+    assert package_run.patient(["apt-get"], 60, 1)[0] == 100
 
 
 def test_a_full_disk_stops_it_before_it_begins(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tools()
-    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=change.MEBIBYTE))
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=package_run.MEBIBYTE))
     for check_mode in (True, False):
-        with pytest.raises(change.Trouble, match="nothing was installed: 101 MiB are wanted on /var, and 10 MiB are free"):
+        with pytest.raises(package_run.Trouble, match="nothing was installed: 101 MiB are wanted on /var, and 10 MiB are free"):
             run(manager, check_mode, monkeypatch)
     assert not any("download" in line for line in made.ran)
 
 
 def test_a_kernel_wants_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = change.MEBIBYTE * 160
+    free = package_run.MEBIBYTE * 160
     monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=free, f_frsize=1))
-    change.room(0, [{"name": "openssl"}], change.MEBIBYTE * 100)
-    with pytest.raises(change.Trouble):
-        change.room(0, [{"name": "linux-image-amd64"}], change.MEBIBYTE * 100)
+    change.room(0, [{"name": "openssl"}], package_run.MEBIBYTE * 100)
+    with pytest.raises(package_run.Trouble):
+        change.room(0, [{"name": "linux-image-amd64"}], package_run.MEBIBYTE * 100)
 
 
 def test_an_index_that_cannot_be_fetched_changes_nothing(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tools(("update", (100, "", "E: The repository 'http://h/d s InRelease' is not signed.\n")))
     monkeypatch.setattr(manager, "age", lambda: 30.0)
-    with pytest.raises(change.Trouble, match=r"could not be fetched: The repository .* is not signed"):
+    with pytest.raises(package_run.Trouble, match=r"could not be fetched: The repository .* is not signed"):
         run(manager, False, monkeypatch, refresh=True)
     assert not any("install" in line for line in made.ran)
+
+
+@pytest.mark.parametrize(("ran_out", "wanted"), [(True, 1), (False, 0)])
+def test_an_index_that_has_run_out_is_fetched_however_young(
+    tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch, ran_out: bool, wanted: int
+) -> None:
+    made = tools()
+    monkeypatch.setattr(manager, "age", lambda: 2.0)
+    monkeypatch.setattr(manager, "ran_out", lambda: ran_out)
+    monkeypatch.setattr(manager, "installed", installed("1", "2"))
+    run(manager, False, monkeypatch, refresh=True)
+    assert len([line for line in made.ran if line.endswith(" update")]) == wanted
 
 
 def test_what_was_cut_off_is_finished_first(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +196,7 @@ def test_old_packages_are_kept_within_bounds(tmp_path: Path) -> None:
     for number, name in enumerate(("a_1_all.deb", "b_1_all.deb", "c_1_all.deb")):
         (tmp_path / name).write_bytes(b"x" * 100)
         os.utime(tmp_path / name, (number, number))
-    change.prune(150, [str(tmp_path / "a_1_all.deb")], str(tmp_path))
+    change_apt.prune(150, [str(tmp_path / "a_1_all.deb")], str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_1_all.deb"]
 
 
@@ -201,8 +222,49 @@ def test_the_commands_that_bring_packages_of_rpm_back() -> None:
     before = {"manager": "rpm", "packages": {"a.noarch": ["0:1-1", "ii"], "gone.x86_64": ["0:1-1", "ii"]}}
     now = {"manager": "rpm", "packages": {"a.noarch": ["0:2-1", "ii"], "kernel-core.x86_64=0:6-1": ["0:6-1", "ii"]}}
     assert packages.rpm_commands(before, now, ["a.noarch", "gone.x86_64", "kernel-core.x86_64=0:6-1"]) == [
-        ["dnf", "-y", "-q", "remove", "kernel-core-0:6-1.x86_64"], ["dnf", "-y", "-q", "downgrade", "a-0:1-1.noarch"],
-        ["dnf", "-y", "-q", "install", "gone-0:1-1.x86_64"]]
+        [*DNF, "downgrade", "a-0:1-1.noarch"], [*DNF, "install", "gone-0:1-1.x86_64"],
+        [*DNF, "remove", "kernel-core-0:6-1.x86_64"]], "what an update has brought along is needed until it has gone back"
+
+
+def rpm_restore(
+    tools: Any, monkeypatch: pytest.MonkeyPatch, removes: str, tool: str = "dnf"
+) -> tuple[list[str], list[str]]:
+    """Take an update back that brought lib along; returns what cannot be undone, and what was changed."""
+    dry = tool + " --assumeno --setopt=clean_requirements_on_remove=0 "
+    made = tools((dry + "downgrade", "Downgrading:\n app noarch 0:1-1 lab 1 KiB\n   replacing app noarch 0:2-1 lab 1 KiB\n"),
+                 (dry + "remove", (1, "Removing:\n lib noarch 0:1-1 lab 1.0 KiB\n" + removes, "Operation aborted.")))
+    old = {"app.noarch": ["0:1-1", "ii"]}
+    monkeypatch.setattr(packages, "read", lambda _subject: {"manager": "rpm", "packages": old})
+    monkeypatch.setattr(commands, "which", lambda name: "/usr/bin/" + tool if name == tool else None)
+    now = {"manager": "rpm", "packages": {"app.noarch": ["0:2-1", "ii"], "lib.noarch": ["0:1-1", "ii"]}}
+    left = packages.restore({}, {"manager": "rpm", "packages": old}, now, ["app.noarch", "lib.noarch"], None)
+    return left, [line for line in made.ran if "--assumeno" not in line]
+
+
+def test_an_update_of_rpm_goes_back_before_what_it_brought_along(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, ran = rpm_restore(tools, monkeypatch, "")
+    assert left == []
+    assert ran == [" ".join([*DNF, "downgrade", "app-0:1-1.noarch"]), " ".join([*DNF, "remove", "lib-0:1-1.noarch"])]
+
+
+def test_going_back_takes_nothing_along_that_was_there(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, ran = rpm_restore(tools, monkeypatch, "Removing dependent packages:\n other noarch 0:1-1 lab 1.0 KiB\n")
+    assert left == ["packages app.noarch, lib.noarch: going back would also remove other"]
+    assert not any(" remove " in line for line in ran)
+
+
+def test_where_another_dnf5_is_at_work_nothing_goes_back_yet(tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+
+    def wait(seconds: int) -> str:
+        waited.append(seconds)
+        return "/var/lib/dnf/system-repo.lock is locked by another process (7, dnf5)"
+
+    monkeypatch.setattr(dnf_lock, "wait", wait)
+    left, ran = rpm_restore(tools, monkeypatch, "", "dnf5")
+    assert left == ["packages app.noarch, lib.noarch: /var/lib/dnf/system-repo.lock is locked by another process (7, dnf5); "
+                    "roll back again when it is done"]
+    assert (waited, ran) == ([300], [])
 
 
 def test_kernels_of_rpm_are_things_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,14 +277,14 @@ def test_kernels_of_rpm_are_things_of_their_own(monkeypatch: pytest.MonkeyPatch)
 # Restarts
 
 
-def test_who_maps_what_is_replaced_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_maps_what_is_replaced_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def process(pid: int, unit: str | None, container: str | None = None) -> Process:
         return Process(pid, 1, 0, "x", ("x",), None, False, "/", unit, container, 1, 1)
 
     listed = (process(1, "init.scope"), process(2, "web.service"), process(3, "dbus.service"), process(4, "db.service"),
               process(5, "apart.service", "docker:1"), process(6, "redis-server.service"))
     maps = {1: "", 4: "1 r-xp 0 0:0 1 /usr/lib/other.so\n"}
-    host = SimpleNamespace(system=lambda: SimpleNamespace(init="systemd"), processes=lambda: Reading(listed))
+    host = FakeHost(tmp_path, processes=listed)
     monkeypatch.setattr(packages_update, "Host", lambda: host)
     monkeypatch.setattr(stale, "read_maps", lambda pid: (maps.get(pid, "1 r-xp 0 0:0 1 /usr/lib/libx.so\n"), ""))
     manager: Any = SimpleNamespace(files=lambda _names: {"/lib/libx.so"})
@@ -238,14 +300,39 @@ def test_who_maps_what_is_replaced_is_restarted(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_service_that_does_not_come_up_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages_update, "Host", lambda: SimpleNamespace(processes=lambda: Reading(())))
+    monkeypatch.setattr(packages_update, "Host", FakeHost)
     monkeypatch.setattr(packages_update, "ACTIVE_SECONDS", 0)
     monkeypatch.setattr(packages_update.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(commands, "run", lambda argv, **_named: (3, "failed\n", "") if "is-active" in argv else (0, "", ""))
-    with pytest.raises(change.Trouble, match=r"web.service did not come up"):
+    with pytest.raises(package_run.Trouble, match=r"web.service did not come up"):
         packages_update.restart(["web.service"], set())
     monkeypatch.setattr(commands, "run", lambda argv, **_named: (
         0, "new.service loaded failed\n" if "list-units" in argv else "active\n", ""))
-    with pytest.raises(change.Trouble, match=r"new.service failed after the update"):
+    with pytest.raises(package_run.Trouble, match=r"new.service failed after the update"):
         packages_update.restart(["web.service"], set())
     packages_update.restart(["web.service"], {"new.service"})
+
+
+@pytest.mark.parametrize(("said", "advice"), [
+    ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 3946 (python3)\n", "updates_lock_seconds"),
+    ("E: Failed to fetch http://h/r_1_amd64.deb  404  Not Found [IP: 203.0.113.80 80]\n", "updates_refresh"),
+    ("E: Failed to fetch http://h/d/InRelease  Temporary failure resolving 'h'\n", "resolves their names"),
+    ("E: You don't have enough free space in /var/cache/apt/archives/.\n", "room"),
+    ("E: Unmet dependencies. Try 'apt --fix-broken install' with no packages\n", "apt-get -f install")])
+def test_what_failed_says_what_to_do(said: str, advice: str) -> None:
+    words = package_run.last_words("", said)
+    assert words.startswith(said[3:].strip())
+    assert advice in words
+
+
+def test_a_unit_that_had_failed_before_is_no_fault_of_the_update(
+    tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools(("apt-get -s", ""), ("--failed", "old.service loaded failed failed x\n"))
+    monkeypatch.setattr(manager, "interrupted", lambda: ["haproxy"])
+    monkeypatch.setattr(manager, "finish", lambda: None)
+    monkeypatch.setattr(packages_update, "units_to_restart", lambda *_all: [])
+    monkeypatch.setattr(packages_update, "Host", FakeHost)
+    result: dict[str, Any] = {"changed": False, "changes": []}
+    packages_update.update(SimpleNamespace(check_mode=False), {**ASKED, "running": True}, manager, "/nonexistent", result)
+    assert [one["action"] for one in result["changes"]] == ["configured"]

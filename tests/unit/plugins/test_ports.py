@@ -12,7 +12,7 @@ def port(number, state="open", process="redis-server", **more):
 
 
 def judged(*found, firewall=FIREWALL, gaps=(), **policy):
-    facts = {"live": True, "ports": list(found), "gaps": list(gaps), "firewall": firewall, "controllers": []}
+    facts = {"live": True, "boots": True, "ports": list(found), "gaps": list(gaps), "firewall": firewall, "controllers": []}
     return {(one["check"], one["resource"]): one for one in ports.check(facts, {**POLICY, **policy})}
 
 

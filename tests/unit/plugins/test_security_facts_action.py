@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from advisory_data import ASKED, BOOKWORM, bundled, package, sample
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hostmend.hardening.plugins.action.security_facts import ActionModule, converted, sound
 
+from hostmend.agent import packages
 from hostmend.catalog import Catalog, Check, Fix, IssueClass, Option, Text, load
 
 
@@ -150,6 +152,21 @@ def test_a_hosts_packages_are_compared_with_the_bundle(tmp_path: Path) -> None:
     assert rest["status"] == "unknown"  # the advisories are years old
     made = joined(updates(), {"hostmend_updates_advisories": str(path), "hostmend_updates_advisories_days": "99999"}, facts)
     assert [each["status"] for each in made if each["resource"] == "installed packages"] == ["passed"]
+
+
+def test_what_an_agent_told_of_packages_is_compared_as_that_of_a_live_host(tmp_path: Path) -> None:
+    path = bundled(tmp_path, sample(tmp_path, "debian.json", days_old=3000), sample(tmp_path, "kev.json"))
+    odd = [["no version", "", "", ""], ["a\tb", "1", "a", "1"], package("bash", "5.2.15-2")]
+    listed = [package("sudo", "1.9.13p3-1+deb12u1"), package("libssl3", "3.0.15-1", "openssl"), *odd]
+    live = {"packages": listed, "distribution": BOOKWORM, "gaps": [], "pending": [], "root": True}
+    report = json.loads(json.dumps({"facts": {"updates": packages.packed(live)}}))
+    pending = {"check": "updates.security_pending", "status": "open", "resource": "sudo", "evidence": {}}
+    variables = {"hostmend_updates_advisories": str(path)}
+    theirs = joined(updates(), variables, live, dict(pending))
+    mine = joined(updates(), variables, packages.unpacked(report), dict(pending))
+    assert mine == theirs
+    assert {"sudo", "openssl"} <= {one["resource"] for one in mine if one["status"] == "open"}
+    assert any("CVE" in reference for one in mine if one["check"].endswith("pending") for reference in one["references"])
 
 
 def test_without_a_bundle_it_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils import inet_entries
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import services
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host, units
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import (
-    CommandResult,
-    Listener,
-    Process,
-    Reading,
-    System,
-    Unit,
-)
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import units
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener, Process, Unit
+from fake_host import FakeHost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,53 +23,10 @@ def text(name: str) -> str:
     return (TEXTS / name).read_text("utf-8")
 
 
-@dataclass
-class FakeHost(Host):
-    """A host of readings: files below a folder, and what else it is told."""
-
-    root: str = "/"
-    init: str = "systemd"
-    container: str | None = None
-    unit_items: tuple[Unit, ...] = ()
-    process_items: tuple[Process, ...] = ()
-    listener_items: tuple[Listener, ...] = ()
-    connections: list[Any] = field(default_factory=list)
-    gaps: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
-    rpcinfo: str = ""
-    running: bool = True
-    asked: list[tuple[str, ...]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(self.root)
-
-    @property
-    def live(self) -> bool:
-        return self.running
-
-    def system(self) -> System:
-        return System("debian", (), "12", "bookworm", "Debian", "6.1", "x86_64", self.init, self.container, False,
-                      self.running, True)
-
-    def units(self) -> Reading:
-        return Reading(self.unit_items, self.gaps) if self.running else units.read_units(self)
-
-    def processes(self) -> Reading:
-        return Reading(self.process_items)
-
-    def listeners(self) -> Reading:
-        return Reading(self.listener_items, self.unseen)
-
-    def established(self) -> list[Any]:
-        return self.connections
-
-    def netns(self) -> int | None:
-        return 1
-
-    def run(self, argv: Any, **_more: Any) -> CommandResult:
-        self.asked.append(tuple(argv))
-        failure = "" if self.rpcinfo else "not found"
-        return CommandResult(tuple(argv), None if failure else 0, self.rpcinfo, "", failure)
+def machine(root: str = "/", units: tuple[Unit, ...] = (), running: bool = True, rpcinfo: str = "", **more: Any) -> FakeHost:
+    """Return a host that says what rpcinfo says; its units are read from their files where it does not run."""
+    return FakeHost(root, {"": rpcinfo} if rpcinfo else None, running=running, executes=root == "/",
+                    units=units if running else None, **more)
 
 
 def unit(name: str, active: str = "inactive", enabled: str = "disabled", load: str = "loaded", **more: Any) -> Unit:
@@ -111,7 +61,7 @@ def put(root: Path, name: str, content: str) -> None:
     path.write_text(content, "utf-8")
 
 
-def judged(host: Host, **policy: Any) -> dict[str, dict[str, Any]]:
+def judged(host: FakeHost, **policy: Any) -> dict[str, dict[str, Any]]:
     """Return the findings by resource; what a detector passes between its halves is plain JSON."""
     given = {**POLICY, **policy}
     facts = json.loads(json.dumps(services.collect(host, given)))
@@ -181,7 +131,7 @@ def test_all_files_of_xinetd_are_followed_but_not_those_with_a_dot(root):
     put(root, "/etc/xinetd.conf", text("xinetd.conf"))
     put(root, "/etc/xinetd.d/telnet", text("xinetd_telnet"))
     put(root, "/etc/xinetd.d/telnet.bak", text("xinetd_telnet"))
-    host = FakeHost(str(root), running=False)
+    host = machine(str(root), running=False)
     entries, gaps = inet_entries.read_all(host.read, host.list, host.exists)
     assert [one.file for one in entries] == ["/etc/xinetd.d/telnet"]
     assert gaps == []
@@ -189,7 +139,7 @@ def test_all_files_of_xinetd_are_followed_but_not_those_with_a_dot(root):
 
 def test_an_include_of_itself_ends(root):
     put(root, "/etc/xinetd.conf", "include /etc/xinetd.conf\nincludedir /etc/xinetd.d\nincludedir /etc/xinetd.d\n")
-    host = FakeHost(str(root), running=False)
+    host = machine(str(root), running=False)
     assert inet_entries.read_all(host.read, host.list, host.exists) == ([], [])
 
 
@@ -222,9 +172,9 @@ def test_an_entry_of_xinetd_is_disabled_and_the_edit_is_idempotent(name):
 # What is found
 
 def test_a_socket_that_waits_is_open_and_is_said_to_bring_the_service_back():
-    host = FakeHost(unit_items=(
+    host = machine(units=(
         unit("telnet.socket", "active", "enabled", triggers=("telnet@.service",)),
-        unit("telnet@.service", enabled="static")), listener_items=(tcp(23, "systemd", socket_unit="telnet.socket"),))
+        unit("telnet@.service", enabled="static")), listeners=(tcp(23, "systemd", socket_unit="telnet.socket"),))
     one = judged(host)["telnet (systemd)"]
     assert (one["status"], one["check"]) == ("open", "services.legacy_plaintext")
     assert "telnet.socket starts it again" in one["reason"]
@@ -233,7 +183,7 @@ def test_a_socket_that_waits_is_open_and_is_said_to_bring_the_service_back():
 
 
 def test_a_socket_that_starts_a_stopped_service_counts():
-    host = FakeHost(unit_items=(unit("avahi-daemon.service", triggered_by=("avahi-daemon.socket",)),
+    host = machine(units=(unit("avahi-daemon.service", triggered_by=("avahi-daemon.socket",)),
                                 unit("avahi-daemon.socket", "active", "enabled")))
     assert judged(host)["avahi (systemd)"]["status"] == "open"
 
@@ -251,26 +201,26 @@ def test_a_socket_that_starts_a_stopped_service_counts():
     ],
 )
 def test_states_of_a_unit(state, status, reason):
-    one = judged(FakeHost(unit_items=(unit("avahi-daemon.service", **state),)))["avahi (systemd)"]
+    one = judged(machine(units=(unit("avahi-daemon.service", **state),)))["avahi (systemd)"]
     assert one["status"] == status
     assert reason in one["reason"]
 
 
 def test_a_generated_unit_starts_at_boot_where_a_runlevel_has_it(root):
-    host = FakeHost(str(root), unit_items=(unit("tftpd-hpa.service", enabled="generated"),))
+    host = machine(str(root), units=(unit("tftpd-hpa.service", enabled="generated"),))
     assert judged(host)["tftp (systemd)"]["status"] == "passed"
     put(root, "/etc/rc3.d/S01tftpd-hpa", "")
-    assert judged(FakeHost(str(root), unit_items=host.unit_items))["tftp (systemd)"]["status"] == "open"
+    assert judged(machine(str(root), units=host.unit_items))["tftp (systemd)"]["status"] == "open"
 
 
 def test_nothing_installed_is_not_applicable():
-    found = judged(FakeHost(unit_items=(unit("ssh.service", "active", "enabled"),)))
+    found = judged(machine(units=(unit("ssh.service", "active", "enabled"),)))
     assert {one["status"] for one in found.values()} == {"not_applicable"}
 
 
 def test_the_real_units_of_debian_12():
     shown = tuple(units.unit_of(fields) for fields in units.parse_show(text("show_bookworm.txt")))
-    found = judged(FakeHost(unit_items=shown))
+    found = judged(machine(units=shown))
     status = {resource: one["status"] for resource, one in found.items()}
     assert status == {"tftp (systemd)": "open", "nfs (systemd)": "open", "rpcbind (systemd)": "open",
                       "avahi (systemd)": "open", "cups (systemd)": "open"}
@@ -291,7 +241,7 @@ RPCBIND = (unit("rpcbind.service", "active", "enabled", triggered_by=("rpcbind.s
     ],
 )
 def test_a_unit_that_needs_it_keeps_it(other, status):
-    one = judged(FakeHost(unit_items=(*RPCBIND, other)))["rpcbind (systemd)"]
+    one = judged(machine(units=(*RPCBIND, other)))["rpcbind (systemd)"]
     assert one["status"] == status
     assert status == "open" or "ledger.service needs rpcbind.socket" in one["reason"]
 
@@ -299,27 +249,27 @@ def test_a_unit_that_needs_it_keeps_it(other, status):
 def test_what_is_to_go_itself_keeps_nothing():
     server = unit("nfs-server.service", "active", "enabled")
     socket = unit("rpcbind.socket", "active", "enabled", required_by=("nfs-server.service",))
-    both = judged(FakeHost(unit_items=(server, socket)))
+    both = judged(machine(units=(server, socket)))
     assert {both["nfs (systemd)"]["status"], both["rpcbind (systemd)"]["status"]} == {"open"}
-    kept = judged(FakeHost(unit_items=(server, socket)), keep=["nfs-server"])
+    kept = judged(machine(units=(server, socket)), keep=["nfs-server"])
     assert {kept["nfs (systemd)"]["status"], kept["rpcbind (systemd)"]["status"]} == {"passed"}
 
 
 def test_nfs_that_is_mounted_or_exported_keeps_rpcbind(root):
     put(root, "/etc/fstab", "# x\nfiles:/home /home nfs4 defaults 0 0\n")
-    assert "/etc/fstab mounts /home" in judged(FakeHost(str(root), unit_items=RPCBIND))["rpcbind (systemd)"]["reason"]
+    assert "/etc/fstab mounts /home" in judged(machine(str(root), units=RPCBIND))["rpcbind (systemd)"]["reason"]
     put(root, "/etc/fstab", "")
     put(root, "/etc/exports", "# none\n/srv 10.0.0.0/8(ro)\n")
     server = unit("nfs-server.service", "active", "enabled")
     socket = unit("rpcbind.socket", "active", "enabled", required_by=("nfs-server.service",))
-    found = judged(FakeHost(str(root), unit_items=(server, socket)))
+    found = judged(machine(str(root), units=(server, socket)))
     assert {found["nfs (systemd)"]["status"], found["rpcbind (systemd)"]["status"]} == {"passed"}
 
 
 def test_a_registered_program_keeps_rpcbind_and_a_sleeping_rpcbind_is_not_woken():
-    host = FakeHost(unit_items=RPCBIND, rpcinfo="   391002    2    tcp   0.0.0.0.3.3    sgi_fam   superuser\n")
+    host = machine(units=RPCBIND, rpcinfo="   391002    2    tcp   0.0.0.0.3.3    sgi_fam   superuser\n")
     assert "program 391002 is registered" in judged(host)["rpcbind (systemd)"]["reason"]
-    host = FakeHost(unit_items=(unit("rpcbind.socket", "active", "enabled"), unit("rpcbind.service")))
+    host = machine(units=(unit("rpcbind.socket", "active", "enabled"), unit("rpcbind.service")))
     judged(host)
     assert host.asked == []
 
@@ -327,19 +277,19 @@ def test_a_registered_program_keeps_rpcbind_and_a_sleeping_rpcbind_is_not_woken(
 def test_a_printer_keeps_cups_and_what_cannot_be_read_is_unknown(root):
     cups = (unit("cups.service", "active", "enabled"),)
     put(root, "/etc/cups/printers.conf", "<DefaultPrinter office>\n</DefaultPrinter>\n")
-    assert judged(FakeHost(str(root), unit_items=cups))["cups (systemd)"]["status"] == "passed"
+    assert judged(machine(str(root), units=cups))["cups (systemd)"]["status"] == "passed"
     (root / "etc/cups/printers.conf").unlink()
     (root / "etc/cups/printers.conf").mkdir()
-    one = judged(FakeHost(str(root), unit_items=cups))["cups (systemd)"]
+    one = judged(machine(str(root), units=cups))["cups (systemd)"]
     assert (one["status"], "printers.conf" in one["reason"]) == ("unknown", True)
 
 
 def test_who_is_connected_keeps_it_or_is_named():
-    cups = FakeHost(unit_items=(unit("cups.service", "active", "enabled"),),
-                    listener_items=(tcp(631, "cupsd", unit="cups.service"),), connections=[connection(631, "10.0.0.9")])
+    cups = machine(units=(unit("cups.service", "active", "enabled"),),
+                    listeners=(tcp(631, "cupsd", unit="cups.service"),), connections=[connection(631, "10.0.0.9")])
     assert "10.0.0.9 is connected" in judged(cups)["cups (systemd)"]["reason"]
-    telnet = FakeHost(unit_items=(unit("telnet.socket", "active", "enabled"),),
-                      listener_items=(tcp(23, "systemd", socket_unit="telnet.socket"),),
+    telnet = machine(units=(unit("telnet.socket", "active", "enabled"),),
+                      listeners=(tcp(23, "systemd", socket_unit="telnet.socket"),),
                       connections=[connection(23, "10.0.0.9"), connection(22, "10.0.0.8")])
     one = judged(telnet)["telnet (systemd)"]
     assert (one["status"], one["risk"], one["affects"]) == ("open", "disruptive", ["10.0.0.9 is connected to it"])
@@ -347,7 +297,7 @@ def test_who_is_connected_keeps_it_or_is_named():
 
 def test_clients_that_cannot_be_seen_are_not_taken_for_none():
     unseen = ("the sockets of other users cannot be seen without root",)
-    host = FakeHost(unit_items=(unit("cups.service", "active", "enabled"), unit("telnet.socket", "active", "enabled"),
+    host = machine(units=(unit("cups.service", "active", "enabled"), unit("telnet.socket", "active", "enabled"),
                                 unit("avahi-daemon.service", enabled="enabled")), unseen=unseen)
     found = judged(host)
     assert found["cups (systemd)"]["status"] == "unknown"
@@ -357,7 +307,7 @@ def test_clients_that_cannot_be_seen_are_not_taken_for_none():
 
 def test_nis_that_the_name_service_uses_is_for_a_person(root):
     put(root, "/etc/nsswitch.conf", "passwd: files nis\n")
-    one = judged(FakeHost(str(root), unit_items=(unit("ypbind.service", "active", "enabled"),)))["nis (systemd)"]
+    one = judged(machine(str(root), units=(unit("ypbind.service", "active", "enabled"),)))["nis (systemd)"]
     assert (one["status"], one["risk"]) == ("open", "manual")
 
 
@@ -367,14 +317,14 @@ def test_an_entry_counts_only_where_a_super_server_runs_or_will(root):
     put(root, "/etc/xinetd.conf", text("xinetd.conf"))
     put(root, "/etc/xinetd.d/telnet", text("xinetd_telnet").replace("disable = yes", "disable = no"))
     resource = "telnet tcp (/etc/xinetd.d/telnet)"
-    off = FakeHost(str(root), unit_items=(unit("xinetd.service"),))
+    off = machine(str(root), units=(unit("xinetd.service"),))
     assert judged(off)[resource]["status"] == "passed"
-    by_hand = FakeHost(str(root), process_items=(process("xinetd"),), listener_items=(tcp(23, "xinetd"),),
+    by_hand = machine(str(root), processes=(process("xinetd"),), listeners=(tcp(23, "xinetd"),),
                        connections=[connection(23, "::1")])
     one = judged(by_hand)[resource]
     assert (one["status"], one["affects"]) == ("open", ["::1 is connected to it"])
     assert one["evidence"]["effective"] == {"served_by": ["xinetd"], "listeners": ["tcp 0.0.0.0:23"]}
-    later = FakeHost(str(root), unit_items=(unit("xinetd.service", enabled="enabled"),))
+    later = machine(str(root), units=(unit("xinetd.service", enabled="enabled"),))
     assert judged(later)[resource]["status"] == "open"
 
 
@@ -382,48 +332,48 @@ def test_xinetd_serves_inetd_conf_only_when_told(root):
     put(root, "/etc/inetd.conf", text("inetd.conf_bullseye"))
     resource = "telnet tcp (/etc/inetd.conf)"
     xinetd = (unit("xinetd.service", "active", "enabled"),)
-    assert judged(FakeHost(str(root), unit_items=xinetd))[resource]["status"] == "passed"
+    assert judged(machine(str(root), units=xinetd))[resource]["status"] == "passed"
     put(root, "/etc/default/xinetd", "INETD_COMPAT=Yes\n")
-    assert judged(FakeHost(str(root), unit_items=xinetd))[resource]["status"] == "open"
+    assert judged(machine(str(root), units=xinetd))[resource]["status"] == "open"
 
 
 def test_a_server_that_can_do_tls_is_no_plain_ftp(root):
     put(root, "/etc/inetd.conf", "ftp stream tcp nowait root /usr/sbin/vsftpd vsftpd\n")
     inetd = (unit("inetd.service", "active", "enabled"),)
-    assert "ftp tcp (/etc/inetd.conf)" not in judged(FakeHost(str(root), unit_items=inetd))
+    assert "ftp tcp (/etc/inetd.conf)" not in judged(machine(str(root), units=inetd))
     put(root, "/etc/inetd.conf", "ftp stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.ftpd\n")
-    assert judged(FakeHost(str(root), unit_items=inetd))["ftp tcp (/etc/inetd.conf)"]["status"] == "open"
+    assert judged(machine(str(root), units=inetd))["ftp tcp (/etc/inetd.conf)"]["status"] == "open"
 
 
 def test_an_unreadable_list_of_entries_is_unknown(root):
     (root / "etc/inetd.conf").mkdir()
-    found = judged(FakeHost(str(root)))
+    found = judged(machine(str(root)))
     assert {one["status"] for one in found.values()} == {"unknown"}
     assert all("/etc/inetd.conf" in one["reason"] for one in found.values())
 
 
 def test_units_that_cannot_be_listed_are_unknown():
-    found = judged(FakeHost(gaps=("systemd cannot be asked: timed out",)))
+    found = judged(machine(gaps=("systemd cannot be asked: timed out",)))
     assert {one["status"] for one in found.values()} == {"unknown"}
 
 
 def test_a_daemon_started_by_hand_or_in_a_container_is_for_a_person():
     by_hand = process("in.telnetd", unit="session-4.scope")
     boxed = process("busybox", argv=("telnetd", "-F"), container="podman:0123456789abcdef")
-    found = judged(FakeHost(process_items=(by_hand, boxed)))
+    found = judged(machine(processes=(by_hand, boxed)))
     risks = {resource: one["risk"] for resource, one in found.items() if one["status"] == "open"}
     assert risks == {"telnet (process /usr/sbin/in.telnetd, a login session)": "manual",
                      "telnet (process /usr/sbin/busybox, container 0123456789ab)": "manual"}
 
 
 def test_a_process_of_another_program_that_calls_itself_telnetd_is_none():
-    assert {one["status"] for one in judged(FakeHost(process_items=(
+    assert {one["status"] for one in judged(machine(processes=(
         process("sleep", argv=("telnetd",)),))).values()} == {"not_applicable"}
 
 
 def test_the_child_of_a_super_server_is_no_service_of_its_own():
-    host = FakeHost(unit_items=(unit("xinetd.service", "active", "enabled"),),
-                    process_items=(process("telnetd", unit="xinetd.service"),))
+    host = machine(units=(unit("xinetd.service", "active", "enabled"),),
+                    processes=(process("telnetd", unit="xinetd.service"),))
     assert {one["status"] for one in judged(host).values()} == {"not_applicable"}
 
 
@@ -431,12 +381,12 @@ def test_init_scripts_are_judged_by_runlevels_and_processes(root):
     put(root, "/etc/init.d/tftpd-hpa", "#!/bin/sh\n")
     put(root, "/etc/init.d/avahi-daemon", "#!/bin/sh\n")
     put(root, "/etc/rc3.d/S01tftpd-hpa", "")
-    host = FakeHost(str(root), init="sysvinit", process_items=(process("avahi-daemon"),))
+    host = machine(str(root), init="sysvinit", processes=(process("avahi-daemon"),))
     found = judged(host)
     assert found["tftp (init)"]["reason"] == "started at boot: tftpd-hpa.init"
     assert found["avahi (init)"]["reason"] == "running: avahi-daemon.init"
     # Where no init runs, a runlevel starts nothing.
-    assert judged(FakeHost(str(root), init="none", container="docker"))["tftp (init)"]["status"] == "passed"
+    assert judged(machine(str(root), init="none", container="docker"))["tftp (init)"]["status"] == "passed"
 
 
 def test_a_root_filesystem_that_is_not_running_is_judged_by_its_links(root):
@@ -445,7 +395,7 @@ def test_a_root_filesystem_that_is_not_running_is_judged_by_its_links(root):
     (root / "etc/systemd/system/sockets.target.wants").mkdir(parents=True)
     (root / "etc/systemd/system/sockets.target.wants/rpcbind.socket").symlink_to("/lib/systemd/system/rpcbind.socket")
     (root / "etc/systemd/system/avahi-daemon.service").symlink_to("/dev/null")
-    found = judged(FakeHost(str(root), running=False))
+    found = judged(machine(str(root), running=False))
     assert found["rpcbind (systemd)"]["status"] == "open"
     assert "effective" not in found["rpcbind (systemd)"]["evidence"]
     assert found["avahi (systemd)"]["reason"] == "masked"
@@ -454,13 +404,13 @@ def test_a_root_filesystem_that_is_not_running_is_judged_by_its_links(root):
 # Policy
 
 def test_the_policy_keeps_by_unit_glob_and_name():
-    host = FakeHost(unit_items=(unit("avahi-daemon.service", "active", "enabled"),))
+    host = machine(units=(unit("avahi-daemon.service", "active", "enabled"),))
     for keep in (["avahi-daemon.service"], ["avahi*"], ["avahi"], ["avahi-daemon"]):
         assert judged(host, keep=keep)["avahi (systemd)"]["reason"] == "the policy keeps it"
 
 
 def test_the_policy_adds_units_with_their_sockets():
-    host = FakeHost(unit_items=(unit("pcscd.service", triggered_by=("pcscd.socket",)),
+    host = machine(units=(unit("pcscd.service", triggered_by=("pcscd.socket",)),
                                 unit("pcscd.socket", "active", "enabled")))
     one = judged(host, unneeded=["pcscd"])["pcscd (systemd)"]
     assert one["status"] == "open"
@@ -491,12 +441,12 @@ def test_no_text_breaks_the_parsers_and_an_edit_switches_off_what_it_should(writ
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.text())
 def test_hostile_names_stay_data(name, peer):
-    host = FakeHost(unit_items=(unit(name + ".socket", "active", "enabled", required_by=(peer,)),))
+    host = machine(units=(unit(name + ".socket", "active", "enabled", required_by=(peer,)),))
     found = services.check(services.collect(host, {**POLICY, "unneeded": ["*"]}), {**POLICY, "unneeded": ["*"]})
     json.dumps(found)
     assert {one["check"] for one in found} == set(services.CHECKS)
 
 
 def test_what_a_container_needs_is_not_assessed():
-    found = judged(FakeHost(process_items=(process("rpcbind", container="docker:0123456789abcdef"),)))
+    found = judged(machine(processes=(process("rpcbind", container="docker:0123456789abcdef"),)))
     assert found["rpcbind (process /usr/sbin/rpcbind, container 0123456789ab)"]["status"] == "not_assessed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils import renewals, tls_configs
+from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_log, renewals, tls_configs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,11 +107,15 @@ def test_haproxy_takes_files_folders_and_lists() -> None:
             frontend x
               bind *:443,[::]:8443 ssl crt one.pem crt dir crt-list /list  # crt /no
               bind *:80
-              bind :993 crt /not-ssl.pem""",
+              bind :993 crt /not-ssl.pem
+              bind :9443 ssl default-crt d.pem
+              bind :10443 ssl crt /two/x.pem""",
         "/base/dir/a.pem": "",
         "/base/dir/b.pem": "",
         "/base/dir/b.pem.key": "",
         "/base/one.pem": "",
+        "/two/x.pem.rsa": "",
+        "/two/x.pem.ecdsa": "",
         "/list": "# x\nc.pem [alpn h2] www.example.org !not.example.org\n",
     }
     assert short(tls_configs.haproxy(files(tree), "/h.cfg")) == [
@@ -119,24 +123,114 @@ def test_haproxy_takes_files_folders_and_lists() -> None:
         ("/base/dir/a.pem", "/base/dir/a.pem", [], [443, 8443]),
         ("/base/dir/b.pem", "/base/dir/b.pem.key", [], [443, 8443]),
         ("/base/c.pem", "/base/c.pem", ["www.example.org"], [443, 8443]),
+        ("/base/d.pem", "/base/d.pem", [], [9443]),
+        ("/two/x.pem.rsa", "/two/x.pem.rsa", [], [10443]),
+        ("/two/x.pem.ecdsa", "/two/x.pem.ecdsa", [], [10443]),
     ]
+
+
+def test_haproxy_takes_what_its_stores_hold() -> None:
+    """As HAProxy 3.0 and later name it: by alias, else by the name of the store and the file, else by the path."""
+    tree = {
+        "/a.cfg": """
+            global
+              crt-base /base
+              key-base /keys
+            crt-store
+              load crt one.pem key one.key alias one
+              load crt two.pem
+            crt-store web
+              crt-base /web
+              load crt "three.pem" ocsp three.ocsp alias "3"
+              load crt four.pem key /k/four.key
+              load crt /abs/five.pem
+            """,
+        "/b.cfg": """
+            frontend x
+              bind :443 ssl crt @/one crt two.pem crt "@web/3" crt @web/four.pem default-crt @web/abs/five.pem crt six.pem
+              bind :444 ssl crt-list /list crt @none/x""",
+        "/base/two.pem.key": "",
+        "/list": "@web/3 [alpn h2 ocsp-update on] www.example.org\n  seven.pem [key seven.key]\n",
+    }
+    opened, state = files(tree), tls_configs.haproxy_state()
+    assert tls_configs.haproxy(opened, "/a.cfg", state) == []
+    assert short(tls_configs.haproxy(opened, "/b.cfg", state)) == [
+        ("/base/one.pem", "/keys/one.key", [], [443]),
+        ("/base/two.pem", "/base/two.pem", [], [443]),
+        ("/web/three.pem", "/web/three.pem", [], [443]),
+        ("/web/four.pem", "/k/four.key", [], [443]),
+        ("/abs/five.pem", "/abs/five.pem", [], [443]),
+        ("/base/six.pem", "/base/six.pem", [], [443]),
+        ("/web/three.pem", "/web/three.pem", ["www.example.org"], [444]),
+        ("/base/seven.pem", "/keys/seven.key", [], [444]),
+    ]
+    assert opened.gaps == ["no crt-store that can be read holds @none/x"]
+
+
+def test_overrides_of_postfix_in_an_image() -> None:
+    text = """# comment
+smtp      inet  n       -       y       -       -       smtpd
+submission inet n       -       y       -       -       smtpd
+  -o syslog_name=postfix/submission
+#  -o smtpd_tls_cert_file=/no.pem
+
+   # nor this
+  -o smtpd_tls_cert_file=/sub.pem -o smtpd_tls_key_file=/sub.key
+  -o { smtpd_tls_chain_files = /a.pem, /b.pem }
+127.0.0.1:2525 inet n - n - - smtpd -osmtpd_tls_eccert_file=/ec.pem
+pickup    unix  n
+"""
+    assert tls_configs.postfix_overrides(text).splitlines() == [
+        "submission/inet/syslog_name = postfix/submission",
+        "submission/inet/smtpd_tls_cert_file = /sub.pem",
+        "submission/inet/smtpd_tls_key_file = /sub.key",
+        "submission/inet/smtpd_tls_chain_files = /a.pem, /b.pem",
+        "127.0.0.1:2525/inet/smtpd_tls_eccert_file = /ec.pem",
+    ]
+
+
+def test_chain_files_of_postfix_stand_for_all_others() -> None:
+    text = "smtpd_tls_cert_file = /snakeoil.pem\nsmtpd_tls_chain_files = /r.key,\n    /r.pem, /e.pem\n"
+    text += "[::1]:2525/inet/smtpd_tls_chain_files = /x.pem\n"
+    tree = {"/r.key": "-----BEGIN PRIVATE KEY-----\n", "/e.pem": "-----BEGIN PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\n"}
+    assert short(tls_configs.postfix(text, "main.cf", tree.get)) == [
+        ("/r.pem", "/r.key", [], [25, 465, 587]),
+        ("/e.pem", "/e.pem", [], [25, 465, 587]),
+        ("/x.pem", "/x.pem", [], [2525]),
+    ]
+
+
+def test_names_of_postfix() -> None:
+    text = "tls_server_sni_maps = hash:/sni,\n  ldap:/other.cf\n"
+    tree = {"/sni": "# x\nMX.example.org /k.key, /m.pem\n.example.net /n.pem\n", "/k.key": "-----BEGIN PRIVATE KEY-----\n"}
+    opened = files(tree)
+    assert short(tls_configs.postfix_names(opened, text)) == [
+        ("/m.pem", "/k.key", ["mx.example.org"], []),
+        ("/n.pem", "/n.pem", ["*.example.net"], []),
+    ]
+    assert opened.gaps == ["which certificate belongs to which name is told by ldap:/other.cf, which cannot be read"]
+
+
+def test_a_name_of_nginx_that_begins_with_a_dot_is_two() -> None:
+    text = "http { server { listen 443 ssl; server_name .example.org; ssl_certificate /a; ssl_certificate_key /k; } }"
+    assert short(tls_configs.nginx(files({"/n.conf": text}), "/n.conf")) == [
+        ("/a", "/k", ["example.org", "*.example.org"], [443]),
+    ]  # fmt: skip
 
 
 def test_mail_servers() -> None:
     text = """smtpd_tls_cert_file = /a.pem
 smtpd_tls_key_file=/a.key
 smtp_tls_cert_file = /client.pem
-smtpd_tls_chain_files = /k.pem,
-    /l.pem
 submission/inet/smtpd_tls_cert_file = /sub.pem
+submission/inet/smtpd_tls_key_file = /sub.key
 smtpd_tls_eccert_file = $smtpd_tls_cert_file
 """
-    assert sorted(one["certificate"] for one in tls_configs.postfix(text, "main.cf")) == [
-        "/a.pem",
-        "/k.pem",
-        "/l.pem",
-        "/sub.pem",
+    assert short(tls_configs.postfix(text, "main.cf")) == [
+        ("/a.pem", "/a.key", [], [25, 465]),
+        ("/sub.pem", "/sub.key", [], [587]),
     ]
+    assert short(tls_configs.postfix("smtpd_tls_cert_file = /a.pem\n", "main.cf")) == [("/a.pem", "/a.pem", [], [])]
     old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\n"
     old += "local_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
     assert short(tls_configs.dovecot(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
@@ -169,17 +263,39 @@ def test_databases() -> None:
 
 def test_tomcat() -> None:
     text = """<Server><Service><Connector port="8443" SSLEnabled="true" keystoreFile="conf/old.jks" keystorePass="pw"/>
-      <Connector port="9443" SSLEnabled="true"><SSLHostConfig>
-        <Certificate certificateFile="${catalina.base}/c.pem" certificateKeyFile="/c.key"/></SSLHostConfig></Connector>
+      <Connector port="${https.port}" SSLEnabled="true"><SSLHostConfig>
+        <Certificate certificateFile="${catalina.base}/c.pem" certificateKeyFile="/c.key"/>
+        <Certificate certificateKeystoreFile="${store:-conf/new.p12}" certificateKeystorePassword="${kept.elsewhere}"
+          certificateKeyAlias="www"/>
+        <Certificate certificateKeystoreFile="/two.p12" certificateKeystorePasswordFile="conf/secret"/></SSLHostConfig>
+      </Connector>
       <Connector port="8080" keystoreFile="no"/></Service></Server>"""
-    made = tls_configs.tomcat(text, "server.xml", "/base")
-    assert [(one["certificate"], one["ports"], one.get("password")) for one in made] == [
-        ("/base/conf/old.jks", [8443], "pw"),
-        ("/base/c.pem", [9443], None),
+    tree = files({"/base/conf/server.xml": text, "/base/conf/secret": "from a file\n", "/base/conf/catalina.properties":
+                  "# https.port=1\nhttps.port = 9443\nstore=\n"})  # fmt: skip
+    properties = tls_configs.java_properties(tree, "/base", ["java", "-Dstore=/opt/${x}", "-Dstore=/opt/own.p12", "-Dodd"])
+    made = tls_configs.tomcat(tree, "/base/conf/server.xml", "/base", properties)
+    assert [(one["certificate"], one["ports"], one.get("password"), one.get("alias")) for one in made] == [
+        ("/base/conf/old.jks", [8443], "pw", ""),
+        ("/base/c.pem", [9443], None, None),
+        ("/opt/own.p12", [9443], None, "www"),
+        ("/two.p12", [9443], "from a file", ""),
     ]
+    assert tree.gaps == []
     for bad in ("<!DOCTYPE x [<!ENTITY a 'b'>]><x/>", "<x"):
         with pytest.raises(ValueError):
-            tls_configs.tomcat(bad, "server.xml", "/base")
+            tls_configs.tomcat(files({"/x": bad}), "/x", "/base", {})
+
+
+def test_a_keystore_of_tomcat_that_cannot_be_found_is_told() -> None:
+    text = """<Server><Connector port="1" SSLEnabled="true" keystoreFile="${who.knows}"/><Connector port="2" SSLEnabled="true"/>
+      <Connector port="3" SSLEnabled="true"><SSLHostConfig><Certificate type="RSA"/></SSLHostConfig></Connector></Server>"""
+    tree = files({"/x": text})
+    assert tls_configs.tomcat(tree, "/x", "/base", {}) == []
+    assert [gap.split(": ")[1] for gap in tree.gaps] == [
+        "the certificate of port 1 is where a variable says (${who.knows})",
+        "the certificate of port 2 is in the keystore of the user that Tomcat runs as (.keystore), as none is named",
+        "the certificate of port 3 is in the keystore of the user that Tomcat runs as (.keystore), as none is named",
+    ]
 
 
 @settings(max_examples=200)
@@ -223,34 +339,56 @@ def test_why_the_last_renewal_failed() -> None:
     head = "2026-11-25 10:49:30,000:ERROR:certbot._internal.renewal:"
     new = head + "Failed to renew certificate www.example.org with error: Some challenges have failed.\n"
     new += "  Detail: 192.0.2.1: Fetching http://www.example.org/x: Connection refused\n"
-    [(why, when)] = renewals.log_failures(new).values()
+    [(why, when)] = certbot_log.failures(new).values()
     assert why == "Some challenges have failed. 192.0.2.1: Fetching http://www.example.org/x: Connection refused"
     assert when == time.mktime((2026, 11, 25, 10, 49, 30, 0, 0, -1))
     # The last word counts, and a log without times tells none.
-    assert renewals.log_failures(new + "Failed to renew certificate www.example.org with error: gone\n") == {
+    assert certbot_log.failures(new + "Failed to renew certificate www.example.org with error: gone\n") == {
         "www.example.org": ("gone", 0)
     }
     old = "WARNING:certbot._internal.renewal:Attempting to renew cert (a.example.org) from /etc/x.conf"
     old += " produced an unexpected error: no route. Skipping.\n"
-    assert renewals.log_failures(old) == {"a.example.org": ("no route. Skipping.", 0)}
-    assert renewals.log_failures("INFO: all well\n") == {}
+    assert certbot_log.failures(old) == {"a.example.org": ("no route. Skipping.", 0)}
+    assert certbot_log.failures("INFO: all well\n") == {}
 
 
-def test_what_certmonger_tracks() -> None:
-    text = """Number of certificates and requests being tracked: 2.
-Request ID '20260101000000':
-\tstatus: CA_UNREACHABLE
-\tca-error: Server at https://ca/ failed
+CERTMONGER = """Number of certificates and requests being tracked: 3.
+Request ID '20261125154654':
+\tstatus: MONITORING
 \tstuck: no
-\tkey pair storage: type=FILE,location='/k.pem'
-\tcertificate: type=FILE,location='/c.pem'
+\tkey pair storage: type=FILE,location='/etc/cm/self.key'
+\tcertificate: type=FILE,location='/etc/cm/self.pem'
+\tCA: SelfSign
+\tissuer: CN=self.int.test
+\tsubject: CN=self.int.test
+\texpires: 2027-11-25 15:46:57 UTC
+\tdns: self.int.test
+\tpre-save command:\x20
+\tpost-save command: systemctl reload nginx
+\ttrack: yes
 \tauto-renew: yes
-Request ID '2':
+Request ID '20261125154656':
+\tstatus: CA_UNCONFIGURED
+\tca-error: No RA certificate (-r) given, and no default known.
+\tstuck: yes
+\tcertificate: type=FILE,location='/etc/cm/scep.pem'
+\tCA: nowhere
+\tissuer:\x20
+\texpires: unknown
+\tpost-save command:\x20
+\ttrack: yes
+\tauto-renew: yes
+Request ID '3':
 \tstatus: MONITORING
 \tstuck: no
 \tcertificate: type=NSSDB,location='/db'
 \tauto-renew: no
 """
-    one, two = renewals.parse_getcert(text)
-    assert (one["status"], one["certificate"], one["why"]) == ("CA_UNREACHABLE", "/c.pem", "Server at https://ca/ failed")
-    assert two["status"] == "MONITORING" and not two["tracked"]
+
+
+def test_what_certmonger_tracks() -> None:
+    own, stuck, last = renewals.parse_getcert(CERTMONGER)
+    assert (own["status"], own["certificate"], own["reload"], own["tracked"]) == ("MONITORING", "/etc/cm/self.pem", True, True)
+    assert (stuck["status"], stuck["stuck"], stuck["reload"]) == ("CA_UNCONFIGURED", True, False)
+    assert stuck["why"] == "No RA certificate (-r) given, and no default known."
+    assert last["status"] == "MONITORING" and not last["tracked"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import struct
+from typing import Any
 
 import certificate_maker as maker
 import pytest
@@ -147,13 +149,13 @@ def test_times_before_2050_and_after() -> None:
             x509.instant(x509.GENERALIZED_TIME, bad)
 
 
-def jks(*chain: bytes, kind: int = 1) -> bytes:
-    made = struct.pack(">IIIIH4sQ", keystores.MAGIC, 2, 1, kind, 4, b"mine", 0)
+def jks(*chain: bytes, kind: int = 1, magic: int = keystores.MAGIC, password: str = "changeit") -> bytes:
+    made = struct.pack(">IIIIH4sQ", magic, 2, 1, kind, 4, b"mine", 0)
     if kind == 1:
         made += struct.pack(">I3sI", 3, b"key", len(chain))
     for one in chain:
         made += struct.pack(">H5sI", 5, b"X.509", len(one)) + one
-    return made + b"\0" * 20
+    return made + hashlib.sha1(password.encode("utf-16-be") + b"Mighty Aphrodite" + made).digest()
 
 
 def test_a_jks_gives_its_certificates_without_a_password() -> None:
@@ -162,6 +164,49 @@ def test_a_jks_gives_its_certificates_without_a_password() -> None:
     [chain] = keystores.jks_chains(store).values()
     assert [one["subject"] for one in chain] == ["CN=www.example.org", "CN=Test CA"]
     assert keystores.jks_chains(jks(maker.der(LEAF), kind=2)) == {}
+    jceks = jks(maker.der(LEAF), magic=keystores.JCEKS)
+    assert keystores.is_jks(jceks) and list(keystores.jks_chains(jceks)) == ["mine"]
+
+
+def test_the_password_of_a_jks_is_known_by_its_digest() -> None:
+    store = jks(maker.der(LEAF), password="pässword")
+    assert keystores.jks_opens(store, "pässword")
+    assert not keystores.jks_opens(store, "changeit")
+    # Cut within the digest, its certificates can still be read, and Java refuses it.
+    assert keystores.jks_chains(store[:-10]) and not keystores.jks_opens(store[:-10], "pässword")
+    assert not keystores.jks_opens(b"", "changeit") and not keystores.jks_opens(store, "\ud800")
+
+
+def bag(name: str, key: bool, one: Any) -> str:
+    """Return a certificate as OpenSSL 3.0 prints it out of a keystore that Java 17 made."""
+    about = f"Bag Attributes\n    friendlyName: {name}\n"
+    about += "    localKeyID: 54 69 6D 65 20 31 37 \n" if key else "    2.16.840.1.113894.746875.1.1: <Unsupported tag 6>\n"
+    return about + "subject=CN = x\n\nissuer=CN = x\n\n" + maker.pem(one).decode()
+
+
+KEYBAG = "MAC: sha256, Iteration 10000\nPKCS7 Data\nShrouded Keybag: PBES2, PBKDF2, AES-256-CBC, Iteration 10000\n"
+
+
+def test_a_pkcs12_gives_the_chain_of_each_key() -> None:
+    first, second = maker.certificate(("first.lab.test",), until=90), maker.certificate(("second.lab.test",), until=9)
+    above = maker.certificate((), "ca", "ca", ca=True, common="Test CA")
+    printed = bag("first", True, first) + bag("root", False, above) + bag("Second", True, second)
+    chains = keystores.pkcs12_chains(printed, KEYBAG * 2)
+    told = {name: [one["subject"] for one in chain] for name, chain in chains.items()}
+    assert told == {"first": ["CN=first.lab.test", "CN=Test CA"], "Second": ["CN=second.lab.test", "CN=Test CA"]}
+    # Java's aliases know no case, and what ends first is judged first.
+    assert keystores.chosen(chains, {"second"})[0] == chains["Second"]
+    assert keystores.chosen(chains, {"first", "second"})[0] == chains["Second"] + chains["first"]
+    assert keystores.chosen(chains, {""}) == (
+        [], ["there are 2 keys in it, and nothing says which of them is served (certificateKeyAlias)"])  # fmt: skip
+    assert keystores.chosen(chains, {"other"}) == ([], ["there is no key other in it"])
+
+
+def test_a_pkcs12_without_keys_serves_nothing() -> None:
+    trusted = bag("ca", False, LEAF)
+    assert keystores.pkcs12_chains(trusted, "PKCS7 Encrypted data: PBES2\nCertificate bag\n") == {}
+    assert keystores.chosen({}, {""}) == ([], ["there is no key in it"])
+    assert list(keystores.pkcs12_chains(trusted, KEYBAG)) == ["ca"]
 
 
 def test_a_jks_that_is_cut_off_or_lies_is_refused() -> None:

@@ -33,13 +33,17 @@
   };
 
   // Filter. The text of a finding is gathered once, when it is first searched.
-  const hosts = $$(".host").map((element) => ({ element, name: element.dataset.h, rest: $(".rest", element), items: [] }));
+  const hosts = $$(".host").map((element) => ({ element, name: element.dataset.h, rest: $(".rest", element), items: [], groups: [] }));
   const items = [];
   for (const host of hosts) {
     for (const element of $$(".f", host.element)) {
       const item = { element, host, status: element.dataset.s, grade: element.dataset.g, kind: element.dataset.k, text: null, shown: true };
       host.items.push(item);
       items.push(item);
+    }
+    for (const element of $$(".alike", host.element)) {
+      const inside = new Set($$(".f", element));
+      host.groups.push({ element, items: host.items.filter((item) => inside.has(item.element)) });
     }
   }
   const form = $(".filter");
@@ -65,6 +69,11 @@
         if (show) { here += 1; if (item.element.classList.contains("p")) rest += 1; }
       }
       host.here = here;
+      for (const group of host.groups) {
+        const left = group.items.filter((item) => item.shown).length;
+        group.element.hidden = left === 0;
+        if (terms.length && left && left < group.items.length) group.element.open = true;
+      }
       if (host.rest) { host.rest.hidden = rest === 0; if (rest && narrowed && rest <= 100) host.rest.open = true; }
       host.element.hidden = (name && host.name !== name) || (narrowed && here === 0 && !(name && host.name === name));
       shown += here;
@@ -82,6 +91,7 @@
   const unfold = (open) => {
     const visible = items.filter((item) => item.shown && item.element.tagName === "DETAILS");
     for (const host of hosts) if (!host.element.hidden) host.element.open = open || hosts.length === 1;
+    for (const host of hosts) for (const group of host.groups) group.element.open = open;
     for (const item of visible.slice(0, open ? 2000 : visible.length)) item.element.open = open;
   };
   $("#expand").addEventListener("click", () => unfold(true));
