@@ -53,8 +53,8 @@ class Apt:
 
     def refresh(self, check_mode, folder):
         """Fetch the index; in check mode into a folder that goes away afterwards."""
-        options = ["-o", "APT::Update::Error-Mode=any",
-                   "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]
+        options = ["-o", "APT::Update::Error-Mode=any", "-o", "Acquire::http::Timeout=20",
+                   "-o", "Acquire::https::Timeout=20"] + retries()
         if check_mode:
             self.lists = os.path.join(folder, "lists")
             shutil.copytree(apt_host.LISTS, self.lists, ignore=shutil.ignore_patterns("lock", "partial", "auxfiles"))
@@ -144,8 +144,8 @@ class Apt:
                 shutil.copy2(cached[0], KEPT)
                 continue
             with_version = "%s=%s" % (one["name"], one["installed"])
-            fetch = "cd %s && exec apt-get -q -o Acquire::Retries=3 -o APT::Sandbox::User=root download \"$1\"" % KEPT
-            status = commands.run(["sh", "-c", fetch, "sh", with_version], env=QUIET, seconds=300)[0]
+            fetch = "cd %s && exec apt-get -q -o APT::Sandbox::User=root download \"$@\"" % KEPT
+            status = commands.run(["sh", "-c", fetch, "sh", with_version] + retries(), env=QUIET, seconds=300)[0]
             if status or not kept(one["name"], one["installed"]):
                 missing.append(with_version)
         prune(self.asked["keep_mebibytes"] * MEBIBYTE, [kept(one["name"], one["installed"]) for one in plan if one["installed"]])
@@ -153,8 +153,8 @@ class Apt:
 
     def fetch(self, names, new):
         """Fetch all of it before anything changes."""
-        status, out, err = patient(["apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30",
-                                    "--download-only"] + self._install(names, new), self.asked["lock_seconds"], INSTALL_SECONDS)
+        status, out, err = patient(["apt-get", "-q", "-y", "-o", "Acquire::http::Timeout=30", "--download-only"] + retries()
+                                   + self._install(names, new), self.asked["lock_seconds"], INSTALL_SECONDS)
         if status:
             raise Trouble("nothing was installed: %s" % last_words(out, err))
 
@@ -191,6 +191,12 @@ class Apt:
                 with open(path, "rb") as handle:
                     found.update(unmerged(line) for line in handle.read().decode("utf-8", "surrogateescape").splitlines())
         return found
+
+
+def retries():
+    """Return the options that have apt ask an archive again, unless its configuration says how often it does."""
+    said = commands.run(["apt-config", "shell", "RETRIES", "Acquire::Retries"])[1]
+    return [] if said.strip() else ["-o", "Acquire::Retries=3"]
 
 
 def prune(limit, needed, folder=KEPT):
