@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -35,6 +37,35 @@ class Outcome:
         return made
 
 
+def descendants(pid: int) -> list[int]:
+    """Return a process and all below it, in whatever session they are."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            # A process may end between the two looks at it.
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def finished(process: subprocess.Popen[str], seconds: float, stdin: str | None = None) -> Outcome:
+    """Wait for the command; where it does not end in time, say what it was at, and end it."""
+    try:
+        out, err = process.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        pids = descendants(process.pid)
+        at = subprocess.run(
+            ["ps", "-o", "pid,ppid,etimes,stat,wchan:20,args", "-p", ",".join(map(str, pids))],
+            capture_output=True, text=True, check=False,
+        ).stdout  # fmt: skip
+        for pid in reversed(pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate()
+        raise AssertionError(f"no end after {seconds:.0f} s:\n{at}\n{err}\n{out}") from None
+    return Outcome(process.returncode, out, err)
+
+
 # A path of a control socket has at most 108 characters, which pytest's own folders use up.
 CONTROL_PATH = f"/tmp/hm-it-{os.getpid()}"
 
@@ -63,26 +94,15 @@ class Command:
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hostmend", *arguments]
 
-    def __call__(self, *arguments: str, seconds: float = 240, stdin: str | None = None, **environ: str) -> Outcome:
-        done = subprocess.run(
-            self.argv(*arguments),
-            cwd=self.cwd,
-            env={**self.environ, **environ},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-            **({} if stdin is not None else {"stdin": subprocess.DEVNULL}),
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+    def __call__(self, *arguments: str, seconds: float = 300, stdin: str | None = None, **environ: str) -> Outcome:
+        return finished(self.start(*arguments, stdin=stdin, **environ), seconds, stdin)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stdin: str | None = None, **environ: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.argv(*arguments),
             cwd=self.cwd,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
+            env={**self.environ, **environ},
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import snapshot
-from operators import Command, Fleet, Outcome
+from operators import Command, Fleet, descendants, finished
 from target import Target
 
 UNITS = ("redis-server.service", "rpcbind.socket", "rpcbind.service", "ssh.service", "hostmend-firewall.service")
@@ -47,15 +48,6 @@ def host(fleet: Fleet, hostmend: Command) -> Iterator[Target]:
 
 def remediate(*more: str) -> tuple[str, ...]:
     return ("remediate", "-b", "--yes", "--format", "json", "--class", CLASSES, *more)
-
-
-def descendants(pid: int) -> list[int]:
-    """Return a process and all below it, in whatever session they are."""
-    found = [pid]
-    for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
-    return found
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -162,11 +154,9 @@ def test_two_runs_at_once(fleet: Fleet, host: Target, hostmend: Command, tmp_pat
     other_folder = tmp_path / "other"
     other_folder.mkdir()
     inventory = fleet.inventory()
-    running = [(one, one.start(*remediate("-i", inventory))) for one in (hostmend, Command(other_folder))]
-    ended = []
-    for _command, process in running:
-        out, err = process.communicate(timeout=180)
-        ended.append(Outcome(process.returncode, out, err))
+    running = [one.start(*remediate("-i", inventory)) for one in (hostmend, Command(other_folder))]
+    with ThreadPoolExecutor(len(running)) as pool:
+        ended = list(pool.map(lambda process: finished(process, 400), running))
     for one in ended:
         # The second waits for the first, or says who holds the host.
         assert one.code in (0, 2) or "holds this host" in one.out, one.out + one.err
