@@ -33,8 +33,8 @@ options:
     default: present
   index_days:
     description:
-      - Where a package is missing and the package index is older than this many days, or was never fetched, it is
-        fetched first. In check mode into a folder that is removed afterwards.
+      - Where a package is missing and the package index is older than this many days, has run out, or was never
+        fetched, it is fetched first. In check mode into a folder that is removed afterwards.
     type: int
     default: 30
   lock_seconds:
@@ -96,10 +96,8 @@ def install(module, manager, folder, changes):
     new = [name for name in dict.fromkeys(asked["name"]) if name not in there]
     if not new:
         return
-    age = manager.age()
-    if age is None or age > asked["index_days"]:
-        manager.refresh(module.check_mode, folder)
-        changes.append({"kind": "index", "name": "package index", "action": "refreshed"})
+    index = change.renewed(manager, asked["index_days"], module.check_mode, folder)
+    changes += [index] if index else []
     plan = manager.plan([], new)
     change.room(manager.size([], new), plan, asked["free_mebibytes"] * MEBIBYTE)
     changes += change.told(plan)

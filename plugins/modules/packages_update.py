@@ -48,8 +48,11 @@ options:
     default: []
   refresh:
     description:
-      - Fetch the package index first where it is older than O(index_days). Check mode fetches it into a folder that is
-        removed afterwards, so that it foretells what the new index brings; the network's time is spent in both.
+      - Fetch the package index first where it is older than O(index_days) or has run out. Check mode fetches it into a
+        folder that is removed afterwards, so that it foretells what the new index brings; the network's time is spent in
+        both.
+      - A source of apt that does not answer is named in the change; only where it is one of security updates does the
+        module fail.
     type: bool
     default: false
   index_days:
@@ -176,15 +179,16 @@ def refreshed(manager, asked, check_mode, folder, result):
     """Fetch the index where it is old; returns whether it was."""
     if not asked["refresh"]:
         return False
-    age = manager.age()
-    if age is not None and age <= asked["index_days"] and not manager.ran_out():
-        return False
     began = time.monotonic()
-    result["changed"] = not check_mode
-    manager.refresh(check_mode, folder)
+    try:
+        index = change.renewed(manager, asked["index_days"], check_mode, folder)
+    except Trouble:
+        result["changed"] = not check_mode  # some sources may have answered
+        raise
+    if index is None:
+        return False
     result["refresh_seconds"] = round(time.monotonic() - began, 1)
-    result["changes"].append({"kind": "index", "name": "package index", "action": "refreshed",
-                              "check": "updates.index_stale"})
+    result["changes"].append(dict(index, check="updates.index_stale"))
     return True
 
 

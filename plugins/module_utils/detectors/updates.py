@@ -200,14 +200,16 @@ def _blind(facts, policy):
     return reasons
 
 
+def _today(facts):
+    return calendar.timegm(time.strptime(facts["today"], "%Y-%m-%d"))
+
+
 def _ran_out(one, facts):
-    return apt_host.ran_out(one, calendar.timegm(time.strptime(facts["today"], "%Y-%m-%d")))
+    return apt_host.ran_out(one, _today(facts))
 
 
 def _left_behind(one, facts, policy):
-    """Tell whether fetches of a source fail, while those of another succeed."""
-    age, most = facts["index"]["age_days"], float(policy["index_days"])
-    return one["age_days"] is not None and one["age_days"] > most and age is not None and age <= most
+    return apt_host.left_behind(one, facts["index"]["age_days"], float(policy["index_days"]), _today(facts))
 
 
 def _no_security(facts, more, fetched=True):

@@ -175,6 +175,15 @@ def complaints(text):
     return list(dict.fromkeys(line[2:].strip() for line in text.splitlines() if line.startswith("E:")))
 
 
+def parse_fetches(text):
+    """Return (whether a source has answered, [(address, suite) of those that failed, each once]) of ``apt-get update``."""
+    failed = {}
+    for address, suite in re.findall(r"^Err:\d+ (\S+) (\S+)", text, re.MULTILINE):
+        # Of an index file below a suite that goes by "bookworm/main"; a flat one ends in a slash.
+        failed[plain_address(address), suite if suite.endswith("/") or "/updates" in suite else suite.split("/")[0]] = True
+    return bool(re.search(r"^(?:Hit|Get):\d+ ", text, re.MULTILINE)), list(failed)
+
+
 def parse_uris(text):
     """Return the bytes to be fetched, of ``apt-get --print-uris``."""
     return sum(int(size) for size in re.findall(r"^'[^']*' \S+ (\d+)(?: |$)", text, re.MULTILINE))

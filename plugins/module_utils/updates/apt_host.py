@@ -200,6 +200,18 @@ def ran_out(one, now):
     return (release.get("date") or now) < now - QUIET_DAYS * DAY and apt.is_security(one["suite"], release)
 
 
+def left_behind(one, youngest, most, now):
+    """Tell whether fetches of a source fail, while those of another succeed.
+
+    :param youngest: the age of the index in days, which is that of the source that was fetched last.
+    :param most: the days after which an index counts as old; one that has run out does so a day after another's fetch.
+    """
+    age = one["age_days"]
+    if age is None or youngest is None or youngest > most:
+        return False
+    return age > most or (age > youngest + 1 and ran_out(one, now))
+
+
 def interrupted(host):
     """Return the packages that dpkg has left half done, and its journal where it was cut off."""
     made = sorted(one.name for one in host.packages().items if one.state.split()[-1:] and (

@@ -32,6 +32,15 @@ def told(plan):
             for one in sorted(plan, key=lambda one: one["name"])]
 
 
+def renewed(manager, days, check_mode, folder):
+    """Fetch the index where it is older than so many days or has run out; returns the change, None where there is none."""
+    if not manager.stale(days):
+        return None
+    silent = manager.refresh(check_mode, folder)
+    without = " but for %s, which did not answer" % ", ".join(silent) if silent else ""
+    return {"kind": "index", "name": "package index", "action": "refreshed" + without}
+
+
 def room(size, plan, least):
     """Raise Trouble where a filesystem that the updates need has not the room for them.
 

@@ -41,18 +41,20 @@ class Apt:
         """Return what an index that only check mode has fetched is used with."""
         return list(apt.IN_MEMORY) + ["-o", "Dir::State::lists=%s" % self.lists] if self.lists else []
 
-    def age(self):
-        """Return the age of the index in days, None where there is none."""
-        return apt_host.read_index(self.host, apt_host.read_sources(self.host))["age_days"]
-
-    def ran_out(self):
-        """Tell whether an index is no longer what its archive has, however young."""
-        sources = apt_host.read_sources(self.host)
-        apt_host.read_index(self.host, sources)
-        return any(apt_host.ran_out(one, time.time()) for one in sources)
+    def stale(self, days):
+        """Tell whether the index is missing, older than so many days, or no longer what its archive has."""
+        sources, now = apt_host.read_sources(self.host), time.time()
+        age = apt_host.read_index(self.host, sources)["age_days"]
+        # Another fetch helps neither a source that was just fetched nor one that cannot be.
+        return age is None or age > days or any(
+            apt_host.ran_out(one, now) and (one["age_days"] is None or one["age_days"] >= 1)
+            and not apt_host.left_behind(one, age, days, now) for one in sources)
 
     def refresh(self, check_mode, folder):
-        """Fetch the index; in check mode into a folder that goes away afterwards."""
+        """Fetch the index, in check mode into a folder that goes away afterwards; returns the sources that did not answer.
+
+        One that is gone is no reason to go without the updates of all others, but one of security updates is.
+        """
         options = ["-o", "APT::Update::Error-Mode=any", "-o", "Acquire::http::Timeout=20",
                    "-o", "Acquire::https::Timeout=20"] + retries()
         if check_mode:
@@ -62,8 +64,20 @@ class Apt:
             options += self.options() + ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Post-Invoke=",
                                          "-o", "APT::Update::Post-Invoke-Success="]
         status, out, err = patient(["apt-get", "-q"] + options + ["update"], self.asked["lock_seconds"], REFRESH_SECONDS)
-        if status:
+        if not status:
+            return []
+        answered, failed = apt.parse_fetches(out)
+        if not (answered and failed) or any(self._for_security(*one) for one in failed):
             raise Trouble("the package index could not be fetched: %s" % last_words(out, err))
+        return ["%s %s" % one for one in failed]
+
+    def _for_security(self, address, suite):
+        """Tell whether a source is one of security updates, or unknown, so that it may be."""
+        sources = apt_host.read_sources(self.host)
+        apt_host.read_index(self.host, sources)
+        known = [one for one in sources if (apt.plain_address(one["uri"]), one["suite"]) == (address, suite)]
+        return not known or any(apt.is_security(suite, one["release"], self.asked.get("security_origins") or ())
+                                for one in known)
 
     def pending(self):
         """Return what is pending by the index at hand."""

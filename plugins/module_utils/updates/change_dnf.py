@@ -41,16 +41,16 @@ class Dnf:
             return 1, "", held
         return patient([self.tool, "-y", "--setopt=exit_on_lock=1"] + argv, self.asked["lock_seconds"], INSTALL_SECONDS)
 
-    def age(self):
-        """Return the age of the oldest metadata in days, None where there is none."""
-        return dnf_host.age_of(dnf_host.read_repositories(self.host, self.tool)[0])
-
-    def ran_out(self):
-        """Metadata has an age and no end."""
-        return False
+    def stale(self, days):
+        """Tell whether the oldest metadata is missing or older than so many days."""
+        age = dnf_host.age_of(dnf_host.read_repositories(self.host, self.tool)[0])
+        return age is None or age > days
 
     def refresh(self, check_mode, folder):
-        """Fetch the metadata; in check mode into a folder that goes away afterwards."""
+        """Fetch the metadata, in check mode into a folder that goes away afterwards; returns nobody that did not answer.
+
+        dnf does nothing at all while a repository that it may not skip does not answer.
+        """
         if check_mode:
             self.folder = os.path.join(folder, "dnf")
         status, out, err = commands.run(
@@ -59,6 +59,7 @@ class Dnf:
             + (["--refresh"] if self.tool != "yum" else []), seconds=REFRESH_SECONDS)
         if status:
             raise Trouble("the metadata of the repositories could not be fetched: %s" % last_words(out, err))
+        return []
 
     def pending(self):
         """Return what is pending by the metadata at hand."""

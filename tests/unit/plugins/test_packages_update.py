@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Package, Process
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands, packages
 from ansible_collections.hostmend.hardening.plugins.module_utils.updates import (
+    apt_host,
     change,
     change_apt,
     dnf_lock,
@@ -27,6 +29,7 @@ ASKED: dict[str, Any] = {
     "keep_mebibytes": 1,
 }
 PLANNED = "Inst haproxy [1] (2 Debian-Security:12/oldstable-security [amd64])\n"
+DAY = 86400.0
 DNF = ("dnf", "-y", "--setopt=clean_requirements_on_remove=0")
 LOCK = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 77 (unattended-upgr)\n"
 
@@ -162,22 +165,78 @@ def test_a_kernel_wants_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_index_that_cannot_be_fetched_changes_nothing(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tools(("update", (100, "", "E: The repository 'http://h/d s InRelease' is not signed.\n")))
-    monkeypatch.setattr(manager, "age", lambda: 30.0)
+    monkeypatch.setattr(manager, "stale", lambda days: True)
     with pytest.raises(package_run.Trouble, match=r"could not be fetched: The repository .* is not signed"):
         run(manager, False, monkeypatch, refresh=True)
     assert not any("install" in line for line in made.ran)
 
 
-@pytest.mark.parametrize(("ran_out", "wanted"), [(True, 1), (False, 0)])
-def test_an_index_that_has_run_out_is_fetched_however_young(
-    tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch, ran_out: bool, wanted: int
+SAID = (
+    "Hit:1 http://deb.example.org/debian bookworm InRelease\n"
+    "Err:2 http://deb.example.org/debian-security %s InRelease\n  Connection refused\n"
+    "Err:3 http://gone.example.org/apt ./ InRelease\n  404  Not Found [IP: 127.0.0.1 80]\n"
+    "Err:4 http://gone.example.org/other bookworm/main amd64 Packages\n  404  Not Found [IP: 127.0.0.1 80]\n"
+)
+
+
+def sources(**changed: Any) -> list[dict[str, Any]]:
+    """Return sources, all fetched an hour ago, and with an index that runs out tomorrow."""
+    now = time.time()
+    return [{"uri": uri, "suite": suite, "age_days": 0.04, "release": {"date": now - DAY, "valid_until": now + DAY}, **changed}
+            for uri, suite in (("http://deb.example.org/debian/", "bookworm"),
+                               ("http://user@gone.example.org/apt", "./"), ("http://gone.example.org/other", "bookworm"),
+                               ("http://deb.example.org/debian-security", "bookworm-security"))]
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Have the host's list of sources be this one."""
+    made = sources()
+    monkeypatch.setattr(apt_host, "read_sources", lambda _host: made)
+    monkeypatch.setattr(apt_host, "read_index", lambda _host, found: {"age_days": min(one["age_days"] for one in found)})
+    return made
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_source_that_is_gone_keeps_no_update_of_others_back(
+    tools: Any, manager: Any, listed: Any, monkeypatch: pytest.MonkeyPatch, check_mode: bool, tmp_path: Path
 ) -> None:
-    made = tools()
-    monkeypatch.setattr(manager, "age", lambda: 2.0)
-    monkeypatch.setattr(manager, "ran_out", lambda: ran_out)
-    monkeypatch.setattr(manager, "installed", installed("1", "2"))
-    run(manager, False, monkeypatch, refresh=True)
-    assert len([line for line in made.ran if line.endswith(" update")]) == wanted
+    said = "".join(line + "\n" for line in SAID.splitlines() if "Err:2" not in line)
+    tools(("update", (100, said, "E: Failed to fetch http://gone.example.org/apt/./InRelease  404  Not Found\n")))
+    monkeypatch.setattr(manager, "stale", lambda days: True)
+    monkeypatch.setattr(change_apt.shutil, "copytree", lambda *_all, **_named: None)
+    made = change.renewed(manager, 7, check_mode, str(tmp_path))
+    assert made == {"kind": "index", "name": "package index", "action": "refreshed but for http://gone.example.org/apt ./, "
+                    "http://gone.example.org/other bookworm, which did not answer"}
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    (SAID % "bookworm-security", "one of security updates is among them"),
+    (SAID % "bookworm-backports", "one that is not known may be"),
+    (SAID.split("\n", 1)[1].replace("Err:2", "Ign:2"), "none has answered"),
+    ("Hit:1 http://deb.example.org/debian bookworm InRelease\n", "it failed for another reason")])
+def test_nothing_goes_on_without_security_updates(
+    tools: Any, manager: Any, listed: Any, monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
+    tools(("update", (100, said, "E: Failed to fetch http://h/InRelease  Connection refused\n")))
+    monkeypatch.setattr(manager, "stale", lambda days: True)
+    with pytest.raises(package_run.Trouble, match="could not be fetched"):
+        change.renewed(manager, 7, False, "")
+
+
+@pytest.mark.parametrize(("all_of_them", "last", "wanted"), [
+    ({}, {}, False),
+    ({"age_days": 8.0}, {}, True),
+    ({"age_days": 2.0}, {"release": {"valid_until": 1.0}}, True),
+    ({"age_days": 0.1}, {"release": {"valid_until": 1.0}}, False),  # just fetched, and its archive has no newer one
+    ({"age_days": 0.1}, {"age_days": 3.0, "release": {"valid_until": 1.0}}, False),  # it was not fetched with the others
+])
+def test_an_index_is_stale_where_fetching_it_may_help(
+    manager: Any, listed: list[dict[str, Any]], all_of_them: dict[str, Any], last: dict[str, Any], wanted: bool
+) -> None:
+    listed[:] = sources(**all_of_them)
+    listed[-1].update(last)
+    assert manager.stale(7) is wanted
 
 
 def test_what_was_cut_off_is_finished_first(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
