@@ -399,6 +399,42 @@ def test_a_run_leaves_its_report_and_its_result(one: model.Schedule, places: mod
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and stat.S_IMODE(places.status("nightly").stat().st_mode) == 0o644
 
 
+def test_a_run_that_was_killed_is_told_by_the_next(one: model.Schedule, places: model.Places) -> None:
+    started = {"started": "2026-11-25T02:30:00Z", "pid": 4194305}  # above the highest number of a process
+    places.status("nightly").write_text(json.dumps({"result": "ok", "runs": [{"code": 0, "said": []}], "running": started}))
+    [row] = manage.listed(places, Systemd())
+    assert (row["result"], row["said"], row["running"]) == ("failed", runner.KILLED, "")
+    assert runner.run("nightly", places) == 0
+    made = status(places)
+    assert (made["result"], "running" in made) == ("ok", False)
+    assert [(row["code"], row["started"]) for row in made["runs"]] == [(0, made["runs"][0]["started"]), (1, started["started"])]
+
+
+def test_a_run_at_work_is_listed(one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    child = runner.Child.run
+
+    def run(self: runner.Child) -> int:
+        seen.extend(manage.listed(places, Systemd()))
+        return child(self)
+
+    monkeypatch.setattr(runner.Child, "run", run)
+    assert runner.run("nightly", places) == 0
+    assert seen[0]["running"] == status(places)["runs"][0]["started"]
+    assert manage.listed(places, Systemd())[0]["running"] == ""
+
+
+def test_two_runs_of_one_second_have_a_directory_each(
+    one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = [datetime.datetime(2026, 11, 20, 0, 0, second, tzinfo=datetime.UTC) for second in (1, 1, 2)]
+    (Path(one.report_to) / "20261120T000001Z").mkdir(parents=True)
+    monkeypatch.setattr(runner, "now", lambda: moments.pop(0) if len(moments) > 1 else moments[0])
+    monkeypatch.setattr(runner.time, "sleep", lambda _seconds: None)
+    assert runner.run("nightly", places) == 0
+    assert status(places)["runs"][0]["directory"].endswith("20261120T000002Z")
+
+
 def test_a_run_by_hand_works_where_its_unit_does(
     one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hostmend.errors import HostmendError
 from hostmend.outcome import one_line
 from hostmend.schedule import account, calendar, files
 from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, variables, vaults
-from hostmend.schedule.runner import FOLDER
+from hostmend.schedule.runner import FOLDER, KILLED
 
 Command = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -392,7 +392,10 @@ def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
         last = (status.get("runs") or [{}])[0]
         result = status.get("result") or "never ran"
         said = (last.get("said") or [""])[-1] if result in ("failed", "stopped") else ""
-        if result in ("ok", "never ran") and (why := _killed(schedule, run)):
+        running, gone = _running(status)
+        if gone:
+            result, said = "failed", KILLED
+        elif result in ("ok", "never ran") and (why := _killed(schedule, run)):
             result, said = "failed", why
         made.append(
             {
@@ -404,6 +407,7 @@ def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
                 "inventory": list(schedule.inventory),
                 "reports": schedule.report_to or str(places.folder(name) / "reports"),
                 "next": _next(schedule, run),
+                "running": running,
                 "last": last.get("finished") or "",
                 "result": result,
                 **{key: last.get(key) for key in ("run", "code", "score", "open", "unknown")},
@@ -411,6 +415,15 @@ def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
             }
         )
     return made
+
+
+def _running(status: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return since when a run is at work, '' where none is, and whether one was that is gone without a word."""
+    found = status.get("running")
+    if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
+        return "", False
+    alive = Path(f"/proc/{found['pid']}").exists()
+    return (str(found.get("started")) if alive else ""), not alive
 
 
 def _killed(schedule: Schedule, run: Command) -> str:

@@ -34,6 +34,7 @@ from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, var
 KEPT_RUNS, SAID = 500, 12
 POLL_SECONDS = 2.0
 PR_SET_CHILD_SUBREAPER = 36
+KILLED = "it was killed, or the machine went down, before it could say how it ended"
 STAMP = "%Y%m%dT%H%M%SZ"
 FOLDER = re.compile(r"\d{8}T\d{6}Z")
 
@@ -260,13 +261,9 @@ def _load(places: Places) -> None:
 
 
 def _run(schedule: Schedule, places: Places) -> int:
-    began = now()
     base = Path(schedule.report_to) if schedule.report_to else places.folder(schedule.name) / "reports"
-    folder = base / began.strftime(STAMP)
-    try:
-        folder.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise HostmendError(f"the directory of reports {folder} cannot be made: {error.strerror}") from error
+    began, folder = _folder(base)
+    _begin(schedule, places, began)
     argv = [schedule.python or sys.executable, "-m", "hostmend", *schedule.command(str(folder))]
     # Where its unit works, too: that of whoever starts it by hand, such as /root, is closed to its user.
     child = Child(argv, schedule.timeout, places.folder(schedule.name))
@@ -292,6 +289,21 @@ def _run(schedule: Schedule, places: Places) -> int:
     if not report:
         _alarm(schedule, row["said"][-1] if row["said"] else f"exit status {code}")
     return code
+
+
+def _folder(base: Path) -> tuple[datetime.datetime, Path]:
+    """Return when the run begins, and the directory of that name, made for it."""
+    while True:
+        began = now()
+        folder = base / began.strftime(STAMP)
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+        except FileExistsError:
+            time.sleep(0.2)  # that of another user's run, which began in this very second
+        except OSError as error:
+            raise HostmendError(f"the directory of reports {folder} cannot be made: {error.strerror}") from error
+        else:
+            return began, folder
 
 
 def _report(folder: Path) -> dict[str, Any] | None:
@@ -328,25 +340,40 @@ def kept(rows: Sequence[Mapping[str, Any]], keep: Keep) -> int:
     return max(1, sum(str(row.get("started")) >= before for row in rows[:KEPT_RUNS]))
 
 
+def _begin(schedule: Schedule, places: Places, began: datetime.datetime) -> None:
+    """Say in the status file that a run is at work; one that is still said to be was killed, as it no longer holds the lock."""
+    status = status_of(places, schedule.name)
+    killed = status.get("running")
+    if isinstance(killed, dict):
+        started = str(killed.get("started"))
+        _keep(schedule, places, {"started": started, "finished": "", "code": CANNOT, "said": [KILLED]})
+        status = status_of(places, schedule.name)
+    _write(schedule, places, {**status, "running": {"started": f"{began:%FT%TZ}", "pid": os.getpid()}})
+
+
 def _keep(schedule: Schedule, places: Places, row: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Put the run into the status file, and return the runs that are to be forgotten."""
-    path = places.status(schedule.name)
     rows = [row, *(one for one in status_of(places, schedule.name).get("runs") or () if isinstance(one, dict))]
     for one in rows[1:]:
         one.pop("said", None)
     number = kept(rows, Keep.parse(schedule.keep, "--keep"))
     result = {OK: "ok", OPEN: "open", STOPPED: "stopped"}.get(row["code"], "failed")
-    made = {"schedule": schedule.name, "result": result, "runs": rows[:number]}
+    _write(schedule, places, {"result": result, "runs": rows[:number]})
+    return rows[number:]
+
+
+def _write(schedule: Schedule, places: Places, status: Mapping[str, Any]) -> None:
+    """Replace the status file."""
+    path = places.status(schedule.name)
     part = path.with_suffix(".part")
     try:
-        part.write_text(json.dumps(made, indent=1) + "\n", "utf-8")
+        part.write_text(json.dumps({"schedule": schedule.name, **status}, indent=1) + "\n", "utf-8")
         part.chmod(0o644)  # for monitoring: counts and times
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         say(f"{path} cannot be written: {error.strerror}")
-    return rows[number:]
 
 
 def _forget(rows: Sequence[Mapping[str, Any]], base: Path) -> None:
