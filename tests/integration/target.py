@@ -116,7 +116,7 @@ class Target:
         return path
 
     def playbook(self, play: Path, *arguments: str, family: int = 4,
-                 seconds: float = 180) -> subprocess.CompletedProcess[str]:
+                 seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a playbook against this container."""
         return subprocess.run(self.command(play, *arguments, family=family), capture_output=True, text=True,
                               cwd=ROOT, timeout=seconds, check=False, env=self.environment())

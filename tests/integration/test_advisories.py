@@ -96,7 +96,7 @@ def test_a_playbook_alone_compares_as_well(fleet: Fleet, hostmend: Command, tmp_
         fleet.inventory(hostmend_updates_advisories=str(bundle), **PATIENT),
     ]
     extra = {"hostmend_output": str(tmp_path / "out"), "hostmend_classes": ["updates"]}
-    done = subprocess.run([*command, "-e", json.dumps(extra)], capture_output=True, text=True, cwd=ROOT, timeout=180, check=False)
+    done = subprocess.run([*command, "-e", json.dumps(extra)], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
     assert (tmp_path / "out/report.json").exists(), done.stdout + done.stderr
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert told(report)["glibc"]["status"] == "open"

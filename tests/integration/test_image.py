@@ -358,7 +358,7 @@ def test_an_interrupted_build_leaves_nothing(place: Place, base: Path) -> None:
         time.sleep(0.1)
     time.sleep(2)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=60)
+    child.communicate(timeout=120)
     assert child.returncode == 130
     assert place.left() == [] and not out.exists()
 

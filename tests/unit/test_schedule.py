@@ -424,6 +424,18 @@ def test_a_run_at_work_is_listed(one: model.Schedule, places: model.Places, monk
     assert manage.listed(places, Systemd())[0]["running"] == ""
 
 
+def test_a_run_that_did_not_come_to_its_turn_hides_none_at_work(one: model.Schedule, places: model.Places) -> None:
+    at_work = {"started": "2026-11-25T02:30:00Z", "pid": os.getppid()}
+    places.status("nightly").write_text(json.dumps({"result": "ok", "runs": [], "running": at_work}))
+    places.config("nightly").write_text(dataclasses.replace(one, wait=0).as_json())
+    with (places.locks / ME).open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(HostmendError, match="did not run"):
+            runner.run("nightly", places)
+    made = status(places)
+    assert (made["result"], made["running"], len(made["runs"])) == ("failed", at_work, 1)
+
+
 def test_two_runs_of_one_second_have_a_directory_each(
     one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

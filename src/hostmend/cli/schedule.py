@@ -245,6 +245,8 @@ def list_(format_: str) -> int:
         result = Text(visible(row["result"]), style=styles.get(row["result"], ""))
         if row["said"]:
             result.append(f": {visible(row['said'], 200)}", style="default")
+        if row["running"]:
+            result.append(f" (running since {visible(row['running'])})", style="default")
         numbers = ["" if row[key] is None else str(row[key]) for key in ("open", "unknown")]
         table.add_row(*(Text(visible(one)) for one in cells), result, *map(visible, numbers), Text(visible(row["user"])))
     wide_console().print(table)

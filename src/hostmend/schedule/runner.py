@@ -353,12 +353,16 @@ def _begin(schedule: Schedule, places: Places, began: datetime.datetime) -> None
 
 def _keep(schedule: Schedule, places: Places, row: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Put the run into the status file, and return the runs that are to be forgotten."""
-    rows = [row, *(one for one in status_of(places, schedule.name).get("runs") or () if isinstance(one, dict))]
+    status = status_of(places, schedule.name)
+    rows = [row, *(one for one in status.get("runs") or () if isinstance(one, dict))]
     for one in rows[1:]:
         one.pop("said", None)
     number = kept(rows, Keep.parse(schedule.keep, "--keep"))
     result = {OK: "ok", OPEN: "open", STOPPED: "stopped"}.get(row["code"], "failed")
-    _write(schedule, places, {"result": result, "runs": rows[:number]})
+    running = status.get("running")
+    # This one has ended, or never came to its turn while another is at work.
+    others = {"running": running} if isinstance(running, dict) and running.get("pid") != os.getpid() else {}
+    _write(schedule, places, {"result": result, "runs": rows[:number], **others})
     return rows[number:]
 
 
