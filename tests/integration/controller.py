@@ -15,6 +15,8 @@ from target import IMAGE, LABEL, ROOT, Target, podman
 BIN = "/opt/hostmend/bin"
 PORT = 8099
 TOKEN = "hook-token-0451"
+#: A directory on a filesystem of its own, too small for a report.
+FULL = "/srv/full"
 
 INSTALL = f"""
 set -e
@@ -68,6 +70,7 @@ class Controller(Target):
 
     def __init__(self, folder: Path, systemd: bool = True) -> None:
         mounts = ("-v", f"{wheel(folder)}:/opt/dist:ro", "-v", f"{dependencies(folder)}:/opt/dependencies:ro")
+        mounts += ("--tmpfs", f"{FULL}:size=16k")
         super().__init__(folder, name=f"hm-it-schedule-{folder.name[-12:].strip('-_')}", options=mounts)
         self.systemd = systemd
 

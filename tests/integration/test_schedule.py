@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import snapshot
 import target
-from controller import BIN, PORT, TOKEN, Controller
+from controller import BIN, FULL, PORT, TOKEN, Controller
 from target import Target
 
 HOME = "/var/lib/hostmend-schedule/home"
@@ -216,6 +216,28 @@ def test_a_run_that_finds_what_it_must_not_or_cannot_be_made_is_a_failed_unit(cl
     clean.sh("rm -rf /root/.local")  # root was there before, and so are the runs that it keeps
     # That a run could not be made is told at once.
     assert "schedule lost failed" in clean.received()[before]["title"]
+
+
+def test_a_run_that_is_killed_or_has_no_room_is_told(clean: Controller) -> None:
+    where = ["-i", "localhost,", "--jitter", "0", "--on-calendar", "yearly", "--class", "redis", "--user", "root"]
+    local = ["-c", "local", "-e", "ansible_python_interpreter=/usr/bin/python3"]
+    clean.hostmend("schedule", "install", "--name", "killed", *where, "--", *local)
+    clean.hostmend("schedule", "install", "--name", "full", *where, "--report-to", FULL, "--", *local)
+    clean.sh("systemctl start --no-block hostmend-killed")
+    until(lambda: clean.schedules()["killed"]["running"], 90, "its run")
+    clean.sh("systemctl kill -s KILL hostmend-killed")
+    until(lambda: clean.sh("systemctl is-active hostmend-killed || true").strip() == "failed", 90, "its end")
+    row = clean.schedules()["killed"]
+    assert (row["result"], row["running"]) == ("failed", "") and row["said"].startswith("it was killed")
+    clean.sh("systemctl start hostmend-killed; systemctl start hostmend-full || true")
+    rows = clean.schedules()
+    assert (rows["killed"]["result"], rows["killed"]["said"]) == ("ok", "")
+    status = clean.read("/var/lib/hostmend-schedule/schedules/killed/status.json")
+    assert [one["code"] for one in status["runs"]] == [0, 1]
+    assert rows["full"]["result"] == "failed" and "No space left on device" in rows["full"]["said"]
+    assert clean.sh("systemctl is-failed hostmend-full || true").strip() == "failed"
+    assert clean.sh(f"ls {FULL}") == ""
+    clean.sh("rm -rf /root/.local")
 
 
 def test_the_role_installs_and_removes_the_same(clean: Controller) -> None:

@@ -72,12 +72,13 @@ class Apt:
         return ["%s %s" % one for one in failed]
 
     def _for_security(self, address, suite):
-        """Tell whether a source is one of security updates, or unknown, so that it may be."""
+        """Tell whether a source is one of security updates, or may be: it is unknown, or none is for these alone."""
         sources = apt_host.read_sources(self.host)
         apt_host.read_index(self.host, sources)
-        known = [one for one in sources if (apt.plain_address(one["uri"]), one["suite"]) == (address, suite)]
-        return not known or any(apt.is_security(suite, one["release"], self.asked.get("security_origins") or ())
-                                for one in known)
+        more = self.asked.get("security_origins") or ()
+        secure = {(apt.plain_address(one["uri"]), one["suite"]): apt.is_security(one["suite"], one["release"], more)
+                  for one in sources}
+        return secure.get((address, suite), True) or not any(secure.values())
 
     def pending(self):
         """Return what is pending by the index at hand."""

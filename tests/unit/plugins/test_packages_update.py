@@ -224,6 +224,16 @@ def test_nothing_goes_on_without_security_updates(
         change.renewed(manager, 7, False, "")
 
 
+def test_where_no_source_is_for_security_alone_all_of_them_are(
+    tools: Any, manager: Any, listed: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed.pop()
+    tools(("update", (100, "".join(SAID.splitlines(True)[:1] + SAID.splitlines(True)[3:]), "E: Failed to fetch http://h/x\n")))
+    monkeypatch.setattr(manager, "stale", lambda days: True)
+    with pytest.raises(package_run.Trouble, match="could not be fetched"):
+        change.renewed(manager, 7, False, "")
+
+
 @pytest.mark.parametrize(("all_of_them", "last", "wanted"), [
     ({}, {}, False),
     ({"age_days": 8.0}, {}, True),
