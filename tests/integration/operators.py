@@ -16,6 +16,8 @@ from typing import Any
 
 from target import IMAGE, ROOT, Target
 
+#: Several containers share few cores here.
+PATIENT = {"hostmend_timeout": 150, "hostmend_class_timeout": 120}
 SSH_ARGS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 
@@ -158,5 +160,5 @@ class Fleet:
         made = hosts if hosts is not None else {one: {} for one in self.hosts}
         full = {one: {**(self.variables(one) if one in self.hosts else {}), **more} for one, more in made.items()}
         path = self.folder / f"{name}.json"
-        path.write_text(json.dumps({"all": {"hosts": full, "vars": group}}))
+        path.write_text(json.dumps({"all": {"hosts": full, "vars": {**PATIENT, **group}}}))
         return str(path)

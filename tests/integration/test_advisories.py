@@ -16,9 +16,6 @@ from hostmend import catalog
 
 pytestmark = pytest.mark.skipif("updates" not in catalog.load().classes, reason="there is no class updates")
 
-# A machine that runs many tests at once is slow; what is tried here is not how long it takes.
-PATIENT = {"hostmend_timeout": 200, "hostmend_class_timeout": 120}
-
 
 @pytest.fixture(scope="module")
 def fleet(fleet_of: Any) -> Fleet:
@@ -56,7 +53,7 @@ def told(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_an_audit_compares_the_hosts_packages_with_the_bundle(fleet: Fleet, hostmend: Command, tmp_path: Path) -> None:
-    audit = ("audit", "-i", fleet.inventory(**PATIENT), "-b", "--class", "updates", "--format", "json")
+    audit = ("audit", "-i", fleet.inventory(), "-b", "--class", "updates", "--format", "json")
     before = told(hostmend(*audit).json())
     assert [(one["status"], "there is no advisory bundle at" in one["reason"]) for one in before.values()] == [("unknown", True)]
     done = hostmend("advisories", "import", tracker(fleet, tmp_path), str(tmp_path / "kev.csv"))
@@ -93,7 +90,7 @@ def test_a_playbook_alone_compares_as_well(fleet: Fleet, hostmend: Command, tmp_
         str(ROOT / "playbooks/audit.yml"),
         "-b",
         "-i",
-        fleet.inventory(hostmend_updates_advisories=str(bundle), **PATIENT),
+        fleet.inventory(hostmend_updates_advisories=str(bundle)),
     ]
     extra = {"hostmend_output": str(tmp_path / "out"), "hostmend_classes": ["updates"]}
     done = subprocess.run([*command, "-e", json.dumps(extra)], capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
