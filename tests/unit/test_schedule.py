@@ -447,6 +447,13 @@ def test_two_runs_of_one_second_have_a_directory_each(
     assert status(places)["runs"][0]["directory"].endswith("20261120T000002Z")
 
 
+def test_a_directory_of_reports_that_leads_nowhere_is_an_error(one: model.Schedule, places: model.Places, tmp_path: Path) -> None:
+    Path(one.report_to).symlink_to(tmp_path / "gone")
+    with pytest.raises(HostmendError, match=r"the directory of reports .* cannot be made"):
+        runner.run("nightly", places)
+    assert status(places)["result"] == "failed"
+
+
 def test_a_run_by_hand_works_where_its_unit_does(
     one: model.Schedule, places: model.Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -67,18 +67,18 @@ class Apt:
         if not status:
             return []
         answered, failed = apt.parse_fetches(out)
-        if not (answered and failed) or any(self._for_security(*one) for one in failed):
+        if not (answered and failed) or self._for_security(failed):
             raise Trouble("the package index could not be fetched: %s" % last_words(out, err))
         return ["%s %s" % one for one in failed]
 
-    def _for_security(self, address, suite):
-        """Tell whether a source is one of security updates, or may be: it is unknown, or none is for these alone."""
+    def _for_security(self, failed):
+        """Tell whether one of these sources is for security updates, or may be: it is unknown, or none is for these alone."""
         sources = apt_host.read_sources(self.host)
         apt_host.read_index(self.host, sources)
         more = self.asked.get("security_origins") or ()
         secure = {(apt.plain_address(one["uri"]), one["suite"]): apt.is_security(one["suite"], one["release"], more)
                   for one in sources}
-        return secure.get((address, suite), True) or not any(secure.values())
+        return not any(secure.values()) or any(secure.get(one, True) for one in failed)
 
     def pending(self):
         """Return what is pending by the index at hand."""
@@ -148,7 +148,7 @@ class Apt:
     def keep(self, plan):
         """Keep the packages that will be replaced, where they are still to be had; returns those that are not."""
         os.makedirs(KEPT, mode=0o700, exist_ok=True)
-        missing = []
+        missing, again = [], retries()
         for one in plan:
             if not one["installed"] or kept(one["name"], one["installed"]):
                 continue
@@ -160,7 +160,7 @@ class Apt:
                 continue
             with_version = "%s=%s" % (one["name"], one["installed"])
             fetch = "cd %s && exec apt-get -q -o APT::Sandbox::User=root download \"$@\"" % KEPT
-            status = commands.run(["sh", "-c", fetch, "sh", with_version] + retries(), env=QUIET, seconds=300)[0]
+            status = commands.run(["sh", "-c", fetch, "sh", with_version] + again, env=QUIET, seconds=300)[0]
             if status or not kept(one["name"], one["installed"]):
                 missing.append(with_version)
         prune(self.asked["keep_mebibytes"] * MEBIBYTE, [kept(one["name"], one["installed"]) for one in plan if one["installed"]])

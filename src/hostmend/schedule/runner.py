@@ -298,12 +298,12 @@ def _folder(base: Path) -> tuple[datetime.datetime, Path]:
         folder = base / began.strftime(STAMP)
         try:
             folder.mkdir(parents=True, mode=0o700)
-        except FileExistsError:
-            time.sleep(0.2)  # that of another user's run, which began in this very second
         except OSError as error:
+            if os.path.lexists(folder):
+                time.sleep(0.2)  # that of another user's run, which began in this very second
+                continue
             raise HostmendError(f"the directory of reports {folder} cannot be made: {error.strerror}") from error
-        else:
-            return began, folder
+        return began, folder
 
 
 def _report(folder: Path) -> dict[str, Any] | None:
