@@ -22,10 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
-from target import Target, missing, podman  # noqa: E402
-
+sys.path.insert(0, str(ROOT))
 from hostmend.agent import build  # noqa: E402
+from tests.support.target import Target, missing, podman  # noqa: E402
 
 # What is asked of systemd costs process 1.
 COUNT = """

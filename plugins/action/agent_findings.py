@@ -20,7 +20,7 @@ class ActionModule(security_facts.ActionModule):
         """Read the report."""
         result = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        hearsay = controller.part("agent.hearsay")
+        hearsay = controller.part("agent.report_verification")
         catalog = controller.catalog()
         place = str(self._task.args.get("place") or "auto")
         if place != "auto":
@@ -35,7 +35,7 @@ class ActionModule(security_facts.ActionModule):
                 return result
             common = self._policy(catalog, task_vars)["common"]
             result["findings"] = self._said(word.report, catalog, common)
-        except (engine.PolicyError, controller.part("errors").HostmendError) as error:
+        except (engine.PolicyError, controller.part("core.errors").HostmendError) as error:
             raise AnsibleActionFail(str(error)) from error
         result["classes"], result["system"] = hearsay.fared(word.report), word.report.get("system", {})
         updates = controller.part("agent.packages").unpacked(word.report)
@@ -45,6 +45,6 @@ class ActionModule(security_facts.ActionModule):
 
     def _said(self, report, catalog, common):
         """Return the findings of a report that counts, unknown where the agent has not looked."""
-        hearsay = controller.part("agent.hearsay")
+        hearsay = controller.part("agent.report_verification")
         wanted = engine.select(self._subset(common.get("classes"), catalog), list(catalog.classes))
         return hearsay.completed(hearsay.findings(report), wanted, catalog, report["run"]["version"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.agent_key"
@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         del tmp
         task_vars = task_vars or {}
         name = task_vars.get("inventory_hostname", "")
-        host = controller.part("agent.hearsay").Host(name)
+        host = controller.part("agent.report_verification").Host(name)
         try:
             if self._task.args.get("state") == "absent":
                 result.update(self._module(task_vars, state="absent"))
@@ -33,17 +33,17 @@ class ActionModule(ActionBase):
                     result["forgotten"] = host.forget()
                 return result
             return self._share(result, host, self._task.args.get("called") or name, task_vars)
-        except controller.part("errors").HostmendError as error:
+        except controller.part("core.errors").HostmendError as error:
             raise AnsibleActionFail(str(error)) from error
 
     def _share(self, result, host, called, task_vars):
         signature = controller.part("agent.signature")
         key = host.key()
-        own, asked = agent_exchange.draw()
+        own, asked = key_exchange.draw()
         told = self._module(task_vars, **({"key": key} if key else {"asked": asked}))
         sealed = told.pop("sealed", None)
         try:
-            theirs = agent_exchange.unseal(own, asked, sealed) if sealed and key is None else None
+            theirs = key_exchange.unseal(own, asked, sealed) if sealed and key is None else None
         except ValueError as error:
             raise AnsibleActionFail(f"the host's answer about its key cannot be used: {error}") from error
         enrolled = bool(theirs) and key is None

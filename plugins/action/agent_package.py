@@ -42,7 +42,7 @@ class ActionModule(security_facts.ActionModule):
                 if not path.exists():
                     build.write(path, build.build(), 0o644)
                 data = path.read_bytes()
-        except controller.part("errors").HostmendError as error:
+        except controller.part("core.errors").HostmendError as error:
             raise AnsibleActionFail(str(error)) from error
         made = {"path": str(path), "sha256": build.digest(data), "size": len(data)}
         if dest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.action import agent_findings
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
@@ -23,7 +23,7 @@ class ActionModule(agent_findings.ActionModule):
         """Collect the report."""
         result = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        hearsay, errors = controller.part("agent.hearsay"), controller.part("errors")
+        hearsay, errors = controller.part("agent.report_verification"), controller.part("core.errors")
         enrol = self._task.args.get("enrol") or "first"
         if enrol not in ("first", "anew", "never"):
             raise AnsibleActionFail(f"enrol must be first, anew or never, not {enrol!r}")
@@ -31,7 +31,7 @@ class ActionModule(agent_findings.ActionModule):
             age = hearsay.max_age(self._given("agent_max_age", controller.catalog(), task_vars))
             host = hearsay.Host(task_vars.get("inventory_hostname", ""))
             takes = enrol == "anew" or (enrol == "first" and host.key() is None)
-            own, asked = agent_exchange.draw() if takes else (0, None)
+            own, asked = key_exchange.draw() if takes else (0, None)
             told = self._execute_module(MODULE, {"asked": asked}, task_vars=task_vars)
             sealed, text = told.pop("sealed", None), told.pop("text", None)
             result.update(told, changed=False)
@@ -39,7 +39,7 @@ class ActionModule(agent_findings.ActionModule):
             if told.get("failed") or told.get("unreachable"):
                 return result
             try:
-                theirs = agent_exchange.unseal(own, asked, sealed) if takes and sealed else None
+                theirs = key_exchange.unseal(own, asked, sealed) if takes and sealed else None
             except ValueError as error:
                 raise AnsibleActionFail(f"the host's answer about its key cannot be used: {error}") from error
             return self._judged(result, host, text, theirs, age, task_vars)
@@ -47,7 +47,7 @@ class ActionModule(agent_findings.ActionModule):
             raise AnsibleActionFail(str(error)) from error
 
     def _judged(self, result, host, text, theirs, age, task_vars):
-        hearsay = controller.part("agent.hearsay")
+        hearsay = controller.part("agent.report_verification")
         why = result.pop("why", "")
         if not isinstance(text, str):
             result.update(failed=True, msg=str(why), agent={"kind": "agent", "signature": "missing", "enrolled": False})

@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _lost(before, stand_in):
         """Return a host that cannot be reached, and whose agent has said nothing that counts."""
-        reason = controller.part("outcome").host_reason
+        reason = controller.part("core.exit_status").host_reason
         missing = stand_in["source"].get("signature") == "missing"
         return {
             "status": "unreachable" if missing else "failed",
@@ -107,9 +107,9 @@ class ActionModule(ActionBase):
         if last is after:
             made["before"] = list(before.get("findings") or ())
         if last.get("unreachable"):
-            made.update(status="unreachable", reason=controller.part("outcome").host_reason(last))
+            made.update(status="unreachable", reason=controller.part("core.exit_status").host_reason(last))
         elif last.get("failed"):
-            made.update(status="failed", reason=controller.part("outcome").host_reason(last))
+            made.update(status="failed", reason=controller.part("core.exit_status").host_reason(last))
         failure = variables.get("hostmend_failure")
         if not failure and not left and made["status"] == "ok":
             failure = "the host could not be reached any more"

@@ -51,8 +51,8 @@ def converted(name, value, option):
 def sound(findings):
     """Return a host's findings; a host that answers anything else is not believed in part."""
     try:
-        return controller.part("answer").sound(findings)
-    except controller.part("errors").HostmendError as error:
+        return controller.part("core.validation").sound(findings)
+    except controller.part("core.errors").HostmendError as error:
         raise AnsibleActionFail(str(error)) from error
 
 
@@ -129,7 +129,7 @@ class ActionModule(ActionBase):
     def _joined(self, findings, updates, system, catalog, common, task_vars):
         """Return a host's findings with what the advisories, the catalogue and the waivers say of them."""
         join = controller.part("catalog").join
-        said = self._compared(controller.part("answer").careful(findings, catalog), updates, system, catalog, task_vars)
+        said = self._compared(controller.part("core.validation").careful(findings, catalog), updates, system, catalog, task_vars)
         return self._waived([join(one, catalog) for one in said], common, task_vars)
 
     def _join(self, result, catalog, common, task_vars, updates=None):
@@ -145,7 +145,7 @@ class ActionModule(ActionBase):
         # Texts of a host are data: nothing in them is ever evaluated as a template.
         findings = [wrap_var(one) for one in joined]
         result.update(findings=findings, changed=False)
-        plan = controller.part("plan")
+        plan = controller.part("core.plan")
         made = plan.for_host(
             findings,
             max_risk=self._max_risk(common, catalog, task_vars),
@@ -184,7 +184,7 @@ class ActionModule(ActionBase):
         )
 
     def _max_risk(self, common, catalog, task_vars):
-        risks = controller.part("plan").RISKS
+        risks = controller.part("core.plan").RISKS
         allowed = [common.get("max_risk") or "disruptive"]
         if boolean(self._value("hostmend_unattended", task_vars.get("hostmend_unattended", False))):
             allowed.append(self._given("unattended_risk", catalog, task_vars))
@@ -206,8 +206,8 @@ class ActionModule(ActionBase):
     def _keep_to_windows(self, made):
         """Leave a host alone outside its maintenance windows; check mode foretells what would be done within them."""
         try:
-            why = controller.part("windows").closed(made["maintenance_windows"] or ())
-        except controller.part("errors").HostmendError as error:
+            why = controller.part("core.maintenance_windows").closed(made["maintenance_windows"] or ())
+        except controller.part("core.errors").HostmendError as error:
             raise AnsibleActionFail(str(error)) from error
         made["held"] = why if made["roles"] and not self._task.check_mode else ""
         if made["held"]:
@@ -222,7 +222,7 @@ class ActionModule(ActionBase):
             return findings
         try:
             known = waivers.load(Path(place))
-        except controller.part("errors").HostmendError as error:
+        except controller.part("core.errors").HostmendError as error:
             raise AnsibleActionFail(str(error)) from error
         return waivers.apply(findings, known, task_vars.get("inventory_hostname", ""), task_vars.get("group_names", ()))
 

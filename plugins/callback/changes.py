@@ -47,7 +47,7 @@ class CallbackModule(CallbackBase):
         role = getattr(task, "_role", None)
         if not told.get("changed") or role is None:
             return
-        changes = controller.part("changes")
+        changes = controller.part("core.changes")
         data = {"role": role.get_name(), "task": task.get_name(), "resolved_action": task.resolved_action or task.action}
         if data["resolved_action"].rsplit(".", 1)[-1] in changes.OWN:
             return

@@ -75,21 +75,21 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import paths
 
 
 def put(module, key):
     """Write the key, for root alone."""
-    folder = os.path.dirname(agent_files.KEY)
+    folder = os.path.dirname(paths.KEY)
     if not os.path.isdir(folder):
         os.makedirs(folder, 0o755)
     handle, name = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "w") as stream:
         stream.write(key + "\n")
-    module.atomic_move(name, agent_files.KEY)
-    os.chown(agent_files.KEY, 0, 0)
-    os.chmod(agent_files.KEY, 0o600)
+    module.atomic_move(name, paths.KEY)
+    os.chown(paths.KEY, 0, 0)
+    os.chmod(paths.KEY, 0o600)
 
 
 def main():
@@ -104,21 +104,21 @@ def main():
         supports_check_mode=True,
     )
     given = module.params
-    there = os.path.lexists(agent_files.KEY)
+    there = os.path.lexists(paths.KEY)
     action = ""
     if given["state"] == "absent":
         action = "removed" if there else ""
         if there and not module.check_mode:
-            os.unlink(agent_files.KEY)
-    elif given["key"] and agent_files.read_key() != given["key"]:
+            os.unlink(paths.KEY)
+    elif given["key"] and paths.read_key() != given["key"]:
         action = "written"
         if not module.check_mode:
             put(module, given["key"])
-    changes = [{"kind": "file", "name": agent_files.KEY, "action": action}] if action else []
-    told = {"has_key": agent_files.read_key() is not None}
+    changes = [{"kind": "file", "name": paths.KEY, "action": action}] if action else []
+    told = {"has_key": paths.read_key() is not None}
     if given["asked"] and told["has_key"]:
         try:
-            told["sealed"] = agent_exchange.seal(agent_files.read_key(), given["asked"])
+            told["sealed"] = key_exchange.seal(paths.read_key(), given["asked"])
         except ValueError as error:
             module.fail_json(msg="the key cannot be told: %s" % error)
     module.exit_json(changed=bool(action), changes=changes, **told)

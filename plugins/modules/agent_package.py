@@ -103,7 +103,7 @@ host:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import paths
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 
@@ -126,8 +126,8 @@ def main():
         "running": bool(host.live),
         "systemd": systemd,
         "cron": os.path.isdir("/etc/cron.d"),
-        "there": agent_files.there(),
-        "lone_folders": agent_files.lone_folders(),
+        "there": paths.there(),
+        "lone_folders": paths.lone_folders(),
     })
 
 

@@ -78,8 +78,8 @@ agent:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_exchange
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import paths
 
 
 def main():
@@ -92,19 +92,19 @@ def main():
         supports_check_mode=True,
     )
     try:
-        text = agent_files.read(agent_files.REPORT, agent_files.REPORT_LIMIT).decode("utf-8")
+        text = paths.read(paths.REPORT, paths.REPORT_LIMIT).decode("utf-8")
     except FileNotFoundError:
-        installed = os.path.exists(agent_files.PACKAGE)
+        installed = os.path.exists(paths.PACKAGE)
         module.exit_json(changed=False, why="its agent has not run yet" if installed else "it has no agent")
     except UnicodeDecodeError:
         module.exit_json(changed=False, why="the report of its agent is no text")
     except (OSError, ValueError) as error:
         module.exit_json(changed=False, why="the report of its agent cannot be read: %s"
                          % (getattr(error, "strerror", None) or error))
-    told, key = {}, agent_files.read_key() if module.params["asked"] else None
+    told, key = {}, paths.read_key() if module.params["asked"] else None
     if key:
         try:
-            told["sealed"] = agent_exchange.seal(key, module.params["asked"])
+            told["sealed"] = key_exchange.seal(key, module.params["asked"])
         except ValueError as error:
             module.fail_json(msg="the key cannot be told: %s" % error)
     module.exit_json(changed=False, text=text, **told)

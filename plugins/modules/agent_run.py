@@ -66,7 +66,7 @@ changes:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import agent_files
+from ansible_collections.hostmend.hardening.plugins.module_utils.agent import paths
 
 SERVICE = "hostmend-agent.service"
 TIMER = "hostmend-agent.timer"
@@ -85,7 +85,7 @@ def run(module, argv, allowed=(0,), why=None):
 def last_report():
     """Return what tells one report from the next; None where there is none."""
     try:
-        state = os.stat(agent_files.REPORT)
+        state = os.stat(paths.REPORT)
     except OSError:
         return None
     return state.st_ino, state.st_mtime_ns
@@ -117,7 +117,7 @@ def main():
             changes.append({"kind": "unit", "name": TIMER, "action": "started"})
     if given["once"]:
         changes.append({"kind": "unit" if given["systemd"] else "command", "name": SERVICE if given["systemd"] else
-                        agent_files.PACKAGE, "action": "run once"})
+                        paths.PACKAGE, "action": "run once"})
     if not module.check_mode:
         if given["systemd"] and given["units_changed"]:
             run(module, ["systemctl", "daemon-reload"])
@@ -130,7 +130,7 @@ def main():
             else:
                 run(module, given["argv"], allowed=(0, 2))
             if last_report() in (None, before):
-                module.fail_json(msg="the agent ran and left no report in %s" % agent_files.REPORT)
+                module.fail_json(msg="the agent ran and left no report in %s" % paths.REPORT)
     module.exit_json(changed=bool(changes), changes=changes)
 
 

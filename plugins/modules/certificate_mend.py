@@ -189,15 +189,15 @@ import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_log
-from ansible_collections.hostmend.hardening.plugins.module_utils import certbot_reasons
-from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_deploy
-from ansible_collections.hostmend.hardening.plugins.module_utils import certificate_uses
-from ansible_collections.hostmend.hardening.plugins.module_utils import name_constraints
-from ansible_collections.hostmend.hardening.plugins.module_utils import renewals
-from ansible_collections.hostmend.hardening.plugins.module_utils import tls_probe
-from ansible_collections.hostmend.hardening.plugins.module_utils import x509
-from ansible_collections.hostmend.hardening.plugins.module_utils.certificate_deploy import Failure
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import log as certbot_log
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import errors
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import deploy_hook
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import uses
+from ansible_collections.hostmend.hardening.plugins.module_utils.tls import name_constraints
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import renewal
+from ansible_collections.hostmend.hardening.plugins.module_utils.tls import probe
+from ansible_collections.hostmend.hardening.plugins.module_utils.tls import x509
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot.deploy_hook import Failure
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 STAGING = "/var/lib/hostmend/certificates"
@@ -225,7 +225,7 @@ ITEM = {
 
 def leaf_of(path):
     """Return the certificate that a file begins with; None where there is none."""
-    data = certificate_deploy.read(path)[0]
+    data = deploy_hook.read(path)[0]
     made = x509.certificates(data)[0] if data else []
     return made[0] if made else None
 
@@ -246,14 +246,14 @@ def reason_of(said, lineage):
     meant = "AttributeError: can't set" in said or last.detail and last.detail in flat
     if not logged and meant and time.time() - last.when <= CERTBOT_SECONDS:
         logged = last.why
-    return certbot_reasons.reason(said, logged)
+    return errors.reason(said, logged)
 
 
 def default_directory():
     """Return the directory that certbot asks where it is told of none."""
     made, home = DIRECTORY, pwd.getpwuid(os.geteuid()).pw_dir
     for path in CERTBOT_CONFIGURATIONS:
-        text = (certificate_deploy.read(os.path.join(home, path))[0] or b"").decode("utf-8", "replace")
+        text = (deploy_hook.read(os.path.join(home, path))[0] or b"").decode("utf-8", "replace")
         made = (re.findall(r"^[ \t]*server[ \t]*=[ \t]*(\S+)", text, re.M) or [made])[-1]
     return made
 
@@ -289,7 +289,7 @@ def reread(item):
     for service in item["services"]:
         name = service.split(" ", 1)[0]
         # Postfix's master stays.
-        programs = ("smtpd",) if name == "postfix" else certificate_uses.SERVICES.get(name, ((),))[0]
+        programs = ("smtpd",) if name == "postfix" else uses.SERVICES.get(name, ((),))[0]
         if not any(one.comm in programs and one.container is None and up + (one.start_ticks + 1) / ticks >= written
                    for one in processes):
             return False
@@ -334,7 +334,7 @@ class Mender:
             self.register(item, services, ())
             return
         for service, _unit in services:
-            certificate_deploy.test(service)
+            deploy_hook.test(service)
         if item["mend"] in ("issue", "private"):
             self.names(item)
         self.limit(item)
@@ -347,7 +347,7 @@ class Mender:
         if item["mend"] == "issue":
             self.register(item, services, self.pairs(item))
         for service, unit in services:
-            self.note("unit", unit, "restarted" if service in certificate_deploy.RESTARTED else "reloaded")
+            self.note("unit", unit, "restarted" if service in deploy_hook.RESTARTED else "reloaded")
 
     def names(self, item):
         """See that a certificate can be had for the names of an item; :class:`Failure` where not."""
@@ -384,7 +384,7 @@ class Mender:
             why, when = certbot_log.failures(log).get(item["lineage"], ("", 0))
             why = why if when + 1 > written else ""
         if certbot_log.held_until(why) > time.time():
-            raise Failure("%s. It was not tried again before then" % certbot_reasons.reason("", why))
+            raise Failure("%s. It was not tried again before then" % errors.reason("", why))
 
     def port_80(self, item):
         """See that certbot can listen where it would have to; a web server is not stopped for that."""
@@ -392,7 +392,7 @@ class Mender:
         port = 80
         if item["mend"] == "renew":
             try:
-                params = renewals.parse_renewal((certificate_deploy.read(
+                params = renewal.parse_renewal((deploy_hook.read(
                     "/etc/letsencrypt/renewal/%s.conf" % item["lineage"])[0] or b"").decode("utf-8", "replace"))["params"]
             except ValueError:
                 return
@@ -406,11 +406,11 @@ class Mender:
 
     def certbot(self, arguments, lineage):
         """Run certbot; :class:`Failure` with its reason."""
-        program = next((one for one in renewals.CERTBOT_PROGRAMS if os.path.exists(one)), None)
+        program = next((one for one in renewal.CERTBOT_PROGRAMS if os.path.exists(one)), None)
         if program is None:
             raise Failure("certbot is not installed")
         environment = {"REQUESTS_CA_BUNDLE": self.given["acme_ca_bundle"]} if self.given["acme_ca_bundle"] else {}
-        code, said = certificate_deploy.run([program] + arguments + ["--non-interactive"], environment, CERTBOT_SECONDS)
+        code, said = deploy_hook.run([program] + arguments + ["--non-interactive"], environment, CERTBOT_SECONDS)
         if code != 0:
             raise Failure(reason_of(said, lineage))
 
@@ -448,8 +448,8 @@ class Mender:
     def copy(self, item, services):
         """Put what certbot has obtained where the service reads it."""
         folder = "/etc/letsencrypt/live/%s" % item["lineage"]
-        self.put(item, services, certificate_deploy.read(folder + "/fullchain.pem")[0],
-                 certificate_deploy.read(folder + "/privkey.pem")[0])
+        self.put(item, services, deploy_hook.read(folder + "/fullchain.pem")[0],
+                 deploy_hook.read(folder + "/privkey.pem")[0])
 
     def pairs(self, item):
         """Return where a lineage is to be copied to; nowhere where the service reads it from certbot's own folder."""
@@ -460,7 +460,7 @@ class Mender:
     def register(self, item, services, pairs):
         """Note for the deploy hook which services and files go with a lineage."""
         try:
-            kept = json.loads((certificate_deploy.read(certificate_deploy.REGISTRY)[0] or b"{}").decode("utf-8"))
+            kept = json.loads((deploy_hook.read(deploy_hook.REGISTRY)[0] or b"{}").decode("utf-8"))
             lineages = dict(kept["lineages"]) if isinstance(kept.get("lineages"), dict) else {}
         except (ValueError, AttributeError):
             lineages = {}
@@ -472,11 +472,11 @@ class Mender:
         made["pairs"] += [one for one in pairs if one not in made["pairs"]]
         if made == about:
             return
-        self.note("file", certificate_deploy.REGISTRY, "written")
+        self.note("file", deploy_hook.REGISTRY, "written")
         if not self.module.check_mode:
-            os.makedirs(os.path.dirname(certificate_deploy.REGISTRY), 0o755, exist_ok=True)
+            os.makedirs(os.path.dirname(deploy_hook.REGISTRY), 0o755, exist_ok=True)
             text = json.dumps({"lineages": dict(lineages, **{item["lineage"]: made})}, indent=2, sort_keys=True) + "\n"
-            certificate_deploy.write(certificate_deploy.REGISTRY, text.encode("utf-8"), 0o644)
+            deploy_hook.write(deploy_hook.REGISTRY, text.encode("utf-8"), 0o644)
 
     # The private authority
 
@@ -495,14 +495,14 @@ class Mender:
             key, old = staged(item["certificate"], "key"), leaf_of(item["certificate"])
             kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:3072"] if old and old["key_type"] == "rsa" else \
                 ["EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve"]
-            certificate_deploy.write(key, b"")
+            deploy_hook.write(key, b"")
             # An address as the common name would be held against the domains that an authority is limited to.
             common = next((name for name in item["names"] if not name_constraints.address_of(name)), "a server")
             for argv in (["openssl", "genpkey", "-algorithm"] + kind + ["-out", key],
                          ["openssl", "req", "-new", "-key", key, "-subj", "/CN=%s" % common[:64], "-addext",
                           "subjectAltName=%s" % ",".join(("IP:" if name_constraints.address_of(name) else "DNS:") + name
                                                          for name in item["names"])]):
-                code, said = certificate_deploy.run(argv)
+                code, said = deploy_hook.run(argv)
                 if code != 0:
                     raise Failure("openssl: %s" % said[-300:])
             os.chmod(key, 0o600)
@@ -525,13 +525,13 @@ class Mender:
         kept = [block for block, one in zip(blocks, made) if not one["self_issued"]] or blocks[:1]
         place, key = staged(item["certificate"], "pem"), staged(item["certificate"], "key")
         try:
-            certificate_deploy.write(place, "".join(block + "\n" for block in kept).encode("ascii"))
+            deploy_hook.write(place, "".join(block + "\n" for block in kept).encode("ascii"))
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(place, key)
             except (ssl.SSLError, OSError) as error:
                 raise Failure("what the private authority has issued does not go with its key: %s"
                               % (getattr(error, "reason", "") or error.strerror))
-            self.put(item, services, certificate_deploy.read(place)[0], certificate_deploy.read(key)[0])
+            self.put(item, services, deploy_hook.read(place)[0], deploy_hook.read(key)[0])
         finally:
             for path in (place, key):
                 if os.path.exists(path):
@@ -541,13 +541,13 @@ class Mender:
 
     def put(self, item, services, chain, key):
         """Put a pair in place and see it served; the old one comes back where that does not come about."""
-        pair = certificate_deploy.Pair(item["certificate"], item["key"])
-        certificate_deploy.deploy(services, pair, chain, key)
+        pair = deploy_hook.Pair(item["certificate"], item["key"])
+        deploy_hook.deploy(services, pair, chain, key)
         try:
             self.prove(item)
         except Failure:
             pair.put_back()
-            certificate_deploy.deploy(services)
+            deploy_hook.deploy(services)
             raise
 
     def take(self, item, services):
@@ -555,12 +555,12 @@ class Mender:
         try:
             self.prove(item, 1, reloaded=False)
         except Failure:
-            certificate_deploy.deploy(services)
+            deploy_hook.deploy(services)
             self.prove(item)
 
     def reload(self, item, services):
         """Have services take what is on the disk."""
-        certificate_deploy.deploy(services)
+        deploy_hook.deploy(services)
         self.prove(item)
 
     def prove(self, item, seconds=None, reloaded=True):
@@ -575,12 +575,12 @@ class Mender:
         until = time.monotonic() + seconds
         for address, port, kind, name in probes:
             while True:
-                told = tls_probe.served(address, int(port), kind, name)
+                told = probe.served(address, int(port), kind, name)
                 if told.get("certificate", {}).get("fingerprint") == leaf["fingerprint"]:
                     break
-                if leaf["key_type"] in tls_probe.CIPHERS and told.get("certificate", {}).get("key_type") != leaf["key_type"]:
+                if leaf["key_type"] in probe.CIPHERS and told.get("certificate", {}).get("key_type") != leaf["key_type"]:
                     # A server that has one of each kind of key shows the other to who takes both.
-                    same = tls_probe.served(address, int(port), kind, name, key_type=leaf["key_type"])
+                    same = probe.served(address, int(port), kind, name, key_type=leaf["key_type"])
                     if same.get("certificate", {}).get("fingerprint") == leaf["fingerprint"]:
                         break
                     if reloaded and "failure" in same and shows_other(item, told) and reread(item):

@@ -97,10 +97,10 @@ healed:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import guard
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import program
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commit_confirm
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import restore_program
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
 def main():
@@ -127,11 +127,11 @@ def main():
         if asked["state"] == "armed":
             with journal.locked(30):
                 if run.exists:
-                    program.build(guard.program(run))
-                how = guard.arm(journal, run, [asked["role"]], asked["seconds"])
+                    restore_program.build(commit_confirm.program(run))
+                how = commit_confirm.arm(journal, run, [asked["role"]], asked["seconds"])
             module.exit_json(changed=False, how=how, seconds=asked["seconds"])
-        in_time, healed = guard.confirm(journal, asked["run"])
-    except JournalError as error:
+        in_time, healed = commit_confirm.confirm(journal, asked["run"])
+    except HostError as error:
         module.fail_json(msg=str(error), confirmed=False)
     except OSError as error:
         module.fail_json(msg="the journal in %s cannot be used: %s" % (asked["directory"], error), confirmed=False)

@@ -116,9 +116,9 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
-from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_client
-from ansible_collections.hostmend.hardening.plugins.module_utils import fail2ban_jail
-from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import jails
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import files
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban as detector
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
@@ -164,11 +164,11 @@ def written(module, asked, result):
     facts = facts_of(asked)[0]
     # What the audit has found is watched, also where another role has closed a port to strangers since.
     facts["wanted"] = dict(asked["wanted"], **facts["wanted"])
-    before = text_file.read(detector.OWN_FILE)
-    watched = fail2ban_jail.chosen(facts, asked["services"])
-    server = text_file.read("/etc/fail2ban/fail2ban.local") or text_file.read("/etc/fail2ban/fail2ban.conf")
-    after, logs = fail2ban_jail.render(facts, asked, watched, server)
-    boot, had = fail2ban_jail.tmpfiles(logs), text_file.read(fail2ban_jail.TMPFILES)
+    before = files.read(detector.OWN_FILE)
+    watched = jails.chosen(facts, asked["services"])
+    server = files.read("/etc/fail2ban/fail2ban.local") or files.read("/etc/fail2ban/fail2ban.conf")
+    after, logs = jails.render(facts, asked, watched, server)
+    boot, had = jails.tmpfiles(logs), files.read(jails.TMPFILES)
     logs = [path for path in logs if not os.path.lexists(path)]
     if after == before and boot == had and not logs:
         return
@@ -178,8 +178,8 @@ def written(module, asked, result):
         result["diff"].append({"before_header": detector.OWN_FILE, "after_header": detector.OWN_FILE,
                                "before": before, "after": after})
     if boot != had:
-        result["changes"].append({"kind": "file", "name": fail2ban_jail.TMPFILES, "action": "makes logs at boot"})
-        result["diff"].append({"before_header": fail2ban_jail.TMPFILES, "after_header": fail2ban_jail.TMPFILES,
+        result["changes"].append({"kind": "file", "name": jails.TMPFILES, "action": "makes logs at boot"})
+        result["diff"].append({"before_header": jails.TMPFILES, "after_header": jails.TMPFILES,
                                "before": had, "after": boot})
     result["changed"] = True
     if module.check_mode:
@@ -187,9 +187,9 @@ def written(module, asked, result):
     for path in logs:
         make_log(path)
     if boot != had:
-        text_file.write(module, fail2ban_jail.TMPFILES, boot)
+        files.write(module, jails.TMPFILES, boot)
     if after != before:
-        text_file.write(module, detector.OWN_FILE, after)
+        files.write(module, detector.OWN_FILE, after)
     if facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]:
         validate(module, before)
 
@@ -200,7 +200,7 @@ def validate(module, before):
     if code == 0:
         return
     if before:
-        text_file.write(module, detector.OWN_FILE, before)
+        files.write(module, detector.OWN_FILE, before)
     elif os.path.exists(detector.OWN_FILE):
         os.unlink(detector.OWN_FILE)
     raise Trouble("fail2ban does not accept its configuration, so ours was put back: %s"
@@ -275,7 +275,7 @@ def main():
     result = {"changed": False, "changes": [], "diff": []}
     try:
         (written if asked["state"] == "written" else running)(module, asked, result)
-    except (Trouble, fail2ban_jail.JailError, fail2ban_client.ClientError, engine.PolicyError) as trouble:
+    except (Trouble, jails.JailError, client.ClientError, engine.PolicyError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

@@ -93,7 +93,7 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import firewall_rules
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import rules
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 UNIT_NAME = "hostmend-firewall.service"
@@ -139,12 +139,12 @@ class Change:
     def _plan_table(self, close, published, deny):
         path = self.given["path"]
         old = self.host.read(path) or ""
-        state = firewall_rules.merge(firewall_rules.state_of(old), close, published, self.given["trusted"],
+        state = rules.merge(rules.state_of(old), close, published, self.given["trusted"],
                                      self.given["accept"], deny)
-        text = firewall_rules.nft_text(state)
+        text = rules.nft_text(state)
         nft = self.module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]) or "/usr/sbin/nft"
-        unit = firewall_rules.UNIT.format(nft=nft, path=path)
-        was = firewall_rules.state_of(old)
+        unit = rules.UNIT.format(nft=nft, path=path)
+        was = rules.state_of(old)
         for kind in ("closed", "published"):
             for port, let_in in sorted(state[kind].items()):
                 if (was.get(kind) or {}).get(port) != let_in:
@@ -154,7 +154,7 @@ class Change:
         self._plan_file(path, text, old)
         self._plan_file(UNIT_PATH, unit, self.host.read(UNIT_PATH) or "")
         live = self.host.live
-        loaded = not live or self.host.run(["nft", "list", "table", "inet", firewall_rules.TABLE]).ok
+        loaded = not live or self.host.run(["nft", "list", "table", "inet", rules.TABLE]).ok
         system = self.host.system().init == "systemd" or not live
         if system:
             enabled = self.host.run(["systemctl", "is-enabled", UNIT_NAME]).out.strip() == "enabled"
@@ -217,9 +217,9 @@ class Change:
         os.chmod(path, mode)
 
     def _plan_ufw(self, close):
-        present = firewall_rules.ufw_present((self.host.read("/etc/ufw/user.rules") or "") + "\n"
+        present = rules.ufw_present((self.host.read("/etc/ufw/user.rules") or "") + "\n"
                                              + (self.host.read("/etc/ufw/user6.rules") or ""))
-        for rule, words in firewall_rules.ufw_rules(close, self.given["trusted"]):
+        for rule, words in rules.ufw_rules(close, self.given["trusted"]):
             if rule in present:
                 continue
             action, unused, same = rule.partition(" ")
@@ -249,7 +249,7 @@ class Change:
         zones = [line for line in self.run(["firewall-cmd", "--get-active-zones"]).splitlines() if line[:1].strip()]
         zones = sorted(set([zone.split()[0] for zone in zones] + [self.run(["firewall-cmd", "--get-default-zone"]).strip()]))
         for zone in zones:
-            for rule in firewall_rules.firewalld_rules(close, self.given["trusted"]):
+            for rule in rules.firewalld_rules(close, self.given["trusted"]):
                 for where in ([], ["--permanent"]):
                     argv = ["firewall-cmd"] + where + ["--zone=" + zone]
                     if self.module.run_command(argv + ["--query-rich-rule=" + rule])[0] == 0:
@@ -264,7 +264,7 @@ class Change:
         tool = "firewall-offline-cmd"
         named = [name[:-4] for name in self.host.list("/etc/firewalld/zones") if name.endswith(".xml")]
         for zone in sorted(set(named + [self.run([tool, "--get-default-zone"]).strip()])):
-            for rule in firewall_rules.firewalld_rules(close, self.given["trusted"]):
+            for rule in rules.firewalld_rules(close, self.given["trusted"]):
                 argv = [tool, "--zone=" + zone]
                 if self.module.run_command(argv + ["--query-rich-rule=" + rule])[0] == 0:
                     continue
@@ -276,7 +276,7 @@ class Change:
         """Follow a packet to each port through all rulesets; end where one is still open."""
         firewall = Host(running=self.given["running"]).firewall()
         for port in self.given["close"]:
-            proto, number = firewall_rules.split(port)
+            proto, number = rules.split(port)
             for family, address in ((4, "0.0.0.0"), (6, "::")):
                 if firewall.reach(proto, family, address, int(number)).state == "open":
                     self.module.fail_json(msg="%s is still open over IPv%d after the change" % (port, family),
@@ -300,7 +300,7 @@ def main():
     try:
         for let_in in [module.params["trusted"]] + [each or [] for name in ("close", "published")
                                                     for each in module.params[name].values()]:
-            firewall_rules.networks(let_in)
+            rules.networks(let_in)
     except ValueError as error:
         module.fail_json(msg="not a network or address: %s" % error)
     change = Change(module)

@@ -223,11 +223,11 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import kinds
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import orphans
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 ARGUMENTS = dict(
     state=dict(type="str", choices=["started", "done"], default="started"),
@@ -285,7 +285,7 @@ def start(journal, asked, about, result):
     with journal.locked(asked["wait"]):
         for other in journal.unfinished(but=run.name):
             if asked["unfinished"] == "fail":
-                raise JournalError("the run %s was broken off here; hostmend rollback %s takes it back"
+                raise HostError("the run %s was broken off here; hostmend rollback %s takes it back"
                                    % (other.name, other.name))
             if asked["unfinished"] == "rollback":
                 done = undo.rollback(other)
@@ -294,7 +294,7 @@ def start(journal, asked, about, result):
         result["pruned"] = journal.prune(asked["keep_runs"], asked["keep_days"],
                                          asked["keep_mebibytes"] * store.MEBIBYTE, but=run.name)
         run.begin(asked["role"], about, validate=asked["validate"], irreversible=asked["irreversible"])
-        for subject in kinds.subjects(asked):
+        for subject in resource_types.subjects(asked):
             if run.keep(asked["role"], subject, asked["max_mebibytes"] * store.MEBIBYTE):
                 result["kept"].append("%(kind)s %(name)s" % subject)
 
@@ -334,7 +334,7 @@ def main():
             start(journal, asked, about, result)
     except store.Busy as busy:
         module.fail_json(msg=str(busy), holder=busy.holder, **result)
-    except JournalError as error:
+    except HostError as error:
         module.fail_json(msg="nothing was changed: %s" % error if asked["state"] == "started" else str(error), **result)
     except OSError as error:
         why = "the journal in %s cannot be written: %s" % (asked["directory"], error.strerror or error)

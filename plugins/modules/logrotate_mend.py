@@ -94,8 +94,8 @@ import re
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import logrotate_conf
-from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import logrotate
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import files
 
 ARGUMENTS = dict(
     cover=dict(type="list", elements="path", default=[]),
@@ -126,7 +126,7 @@ def owner_of(folder):
 
 def covering(text, paths, days):
     """Return the text of our own file with the paths added, and those that were."""
-    there = [pattern for stanza in logrotate_conf.parse(text) for pattern in stanza.patterns]
+    there = [pattern for stanza in logrotate.parse(text) for pattern in stanza.patterns]
     added = [path for path in dict.fromkeys(paths) if path not in there]
     for path in added:
         if re.search(r"[\s\"'{}*?\[\]\\#\x00-\x1f]", path):
@@ -143,29 +143,29 @@ def covering(text, paths, days):
 
 def setting(text, asked):
     """Return the text with one setting made, and what was set; '' for nothing."""
-    stanza = next((one for one in logrotate_conf.parse(text, asked["file"]) if asked["log"] in one.patterns or any(
+    stanza = next((one for one in logrotate.parse(text, asked["file"]) if asked["log"] in one.patterns or any(
         fnmatch.fnmatchcase(asked["log"], pattern) for pattern in one.patterns)), None)
     if stanza is None:
         raise Trouble("%s has no stanza for %s" % (asked["file"], asked["log"]))
     if asked["kind"] == "missingok":
         if "missingok" in stanza.options:
             return text, ""
-        return logrotate_conf.with_option(text, stanza, "missingok", ""), "missingok"
+        return logrotate.with_option(text, stanza, "missingok", ""), "missingok"
     if asked["kind"] == "su":
         logs = glob.glob(asked["log"]) or [asked["log"]]
         value = owner_of(os.path.dirname(logs[0]))
         if not value or stanza.options.get("su", ("",))[0] == value:
             return text, ""
-        return logrotate_conf.with_option(text, stanza, "su", value), "su " + value
+        return logrotate.with_option(text, stanza, "su", value), "su " + value
     said = []
     have = stanza.options.get("rotate", ("",))[0]
     if not have.isdecimal() or int(have) < (asked["rotate"] or 0):
-        text = logrotate_conf.with_option(text, stanza, "rotate", str(asked["rotate"]))
+        text = logrotate.with_option(text, stanza, "rotate", str(asked["rotate"]))
         said.append("rotate %d" % asked["rotate"])
     age = stanza.options.get("maxage", ("",))[0]
     if age.isdecimal() and int(age) < (asked["days"] or 0):
-        stanza = next(one for one in logrotate_conf.parse(text, asked["file"]) if one.patterns == stanza.patterns)
-        text = logrotate_conf.with_option(text, stanza, "maxage", str(asked["days"]))
+        stanza = next(one for one in logrotate.parse(text, asked["file"]) if one.patterns == stanza.patterns)
+        text = logrotate.with_option(text, stanza, "maxage", str(asked["days"]))
         said.append("maxage %d" % asked["days"])
     return text, ", ".join(said)
 
@@ -173,14 +173,14 @@ def setting(text, asked):
 def complaints(module):
     """Return what ``logrotate -d`` complains of, without the lines' numbers."""
     _code, out, err = module.run_command(["logrotate", "-d", CONFIGURATION], environ_update={"LC_ALL": "C"})
-    return {re.sub(r"\d+", "N", error) for error in logrotate_conf.parse_debug(out + err)[1]}
+    return {re.sub(r"\d+", "N", error) for error in logrotate.parse_debug(out + err)[1]}
 
 
 def write(module, file, text):
     """Replace a file's content; owner, mode and a link to it stay. A new file is for all to read."""
     target = os.path.realpath(file)
     new = not os.path.exists(target)
-    text_file.replace(module, target, text)
+    files.replace(module, target, text)
     if new:
         os.chmod(target, 0o644)
 
@@ -193,15 +193,15 @@ def main():
     before, after = {}, {}
     try:
         if asked["cover"]:
-            before[logrotate_conf.OWN_FILE] = text_file.read(logrotate_conf.OWN_FILE)
-            text, added = covering(before[logrotate_conf.OWN_FILE], asked["cover"], asked["keep_days"])
+            before[logrotate.OWN_FILE] = files.read(logrotate.OWN_FILE)
+            text, added = covering(before[logrotate.OWN_FILE], asked["cover"], asked["keep_days"])
             if added:
-                after[logrotate_conf.OWN_FILE] = text
-            result["changes"] += [{"kind": "file", "name": logrotate_conf.OWN_FILE, "action": "rotates %s" % path}
+                after[logrotate.OWN_FILE] = text
+            result["changes"] += [{"kind": "file", "name": logrotate.OWN_FILE, "action": "rotates %s" % path}
                                   for path in added]
         for one in asked["settings"]:
             file = one["file"]
-            before.setdefault(file, text_file.read(file))
+            before.setdefault(file, files.read(file))
             text, said = setting(after.get(file, before[file]), one)
             if said:
                 after[file] = text

@@ -76,10 +76,10 @@ changes:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import change
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import MEBIBYTE
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import Trouble
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import transaction
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.run import MEBIBYTE
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.run import Trouble
 
 ARGUMENTS = dict(
     name=dict(type="list", elements="str", required=True),
@@ -96,11 +96,11 @@ def install(module, manager, folder, changes):
     new = [name for name in dict.fromkeys(asked["name"]) if name not in there]
     if not new:
         return
-    index = change.renewed(manager, asked["index_days"], module.check_mode, folder)
+    index = transaction.renewed(manager, asked["index_days"], module.check_mode, folder)
     changes += [index] if index else []
     plan = manager.plan([], new)
-    change.room(manager.size([], new), plan, asked["free_mebibytes"] * MEBIBYTE)
-    changes += change.told(plan)
+    transaction.room(manager.size([], new), plan, asked["free_mebibytes"] * MEBIBYTE)
+    changes += transaction.told(plan)
     if module.check_mode:
         return
     manager.fetch([], new)
@@ -133,13 +133,13 @@ def main():
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(msg="packages are root's to install: run the task with become", changed=False, changes=changes)
     try:
-        manager = change.manager_of(module.params)
+        manager = transaction.manager_of(module.params)
         if module.params["state"] == "absent":
             remove(module, manager, changes)
         else:
-            with change.scratch(module.tmpdir) as folder:
+            with transaction.scratch(module.tmpdir) as folder:
                 install(module, manager, folder, changes)
-    except (Trouble, JournalError) as trouble:
+    except (Trouble, HostError) as trouble:
         module.fail_json(msg=str(trouble), changed=bool(changes) and not module.check_mode, changes=changes)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), changes=changes,

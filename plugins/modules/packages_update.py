@@ -149,13 +149,13 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import change
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import stale
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import MEBIBYTE
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import Trouble
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates.package_run import unmerged
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import transaction
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import stale
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.run import MEBIBYTE
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.run import Trouble
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.run import unmerged
 
 ARGUMENTS = dict(
     packages=dict(type="list", elements="str", default=[]),
@@ -181,7 +181,7 @@ def refreshed(manager, asked, check_mode, folder, result):
         return False
     began = time.monotonic()
     try:
-        index = change.renewed(manager, asked["index_days"], check_mode, folder)
+        index = transaction.renewed(manager, asked["index_days"], check_mode, folder)
     except Trouble:
         result["changed"] = not check_mode  # some sources may have answered
         raise
@@ -220,7 +220,7 @@ def units_to_restart(manager, plan, asked):
 
 def failed_units():
     """Return the units that have failed."""
-    out = commands.run(["systemctl", "list-units", "--failed", "--no-legend", "--plain"])[1]
+    out = process.run(["systemctl", "list-units", "--failed", "--no-legend", "--plain"])[1]
     return {line.split()[0] for line in out.splitlines() if line.split()}
 
 
@@ -231,13 +231,13 @@ def restart(units, failed):
         if unit not in still:
             continue  # its package has restarted it
         if unit == "init.scope":
-            commands.must(["systemctl", "daemon-reexec"])
+            process.must(["systemctl", "daemon-reexec"])
         else:
-            commands.must(["systemctl", "restart", "--", unit], seconds=120)
+            process.must(["systemctl", "restart", "--", unit], seconds=120)
     until = time.monotonic() + ACTIVE_SECONDS
     waiting = [unit for unit in units if unit != "init.scope"]
     while waiting:
-        states = [commands.run(["systemctl", "is-active", "--", unit])[1].strip() for unit in waiting]
+        states = [process.run(["systemctl", "is-active", "--", unit])[1].strip() for unit in waiting]
         waiting = [unit for unit, state in zip(waiting, states) if state not in ("active", "inactive")]
         if waiting and time.monotonic() > until:
             raise Trouble("%s did not come up again" % ", ".join(waiting))
@@ -263,9 +263,9 @@ def update(module, asked, manager, folder, result):
     names = wanted_packages(manager, asked, fresh)
     plan = manager.plan(names, new)
     if plan:
-        change.room(manager.size(names, new), plan, asked["free_mebibytes"] * MEBIBYTE)
-    result["changes"] += [dict(one, check="updates.security_pending") for one in change.told(plan)]
-    result["kernel"] = any(change.KERNELS.match(one["name"]) for one in plan)
+        transaction.room(manager.size(names, new), plan, asked["free_mebibytes"] * MEBIBYTE)
+    result["changes"] += [dict(one, check="updates.security_pending") for one in transaction.told(plan)]
+    result["kernel"] = any(transaction.KERNELS.match(one["name"]) for one in plan)
     result["diff"] = {"before": "".join("%(name)s %(installed)s\n" % one for one in plan if one["installed"]),
                       "after": "".join("%(name)s %(candidate)s\n" % one for one in plan)}
     units = units_to_restart(manager, plan, asked)
@@ -295,10 +295,10 @@ def main():
     if os.geteuid() != 0 and not module.check_mode:
         module.fail_json(msg="packages are root's to install: run the task with become", **result)
     try:
-        manager = change.manager_of(asked)
-        with change.scratch(module.tmpdir) as folder:
+        manager = transaction.manager_of(asked)
+        with transaction.scratch(module.tmpdir) as folder:
             update(module, asked, manager, folder, result)
-    except (Trouble, JournalError) as trouble:
+    except (Trouble, HostError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

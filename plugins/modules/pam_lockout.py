@@ -59,9 +59,9 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import authselect
-from ansible_collections.hostmend.hardening.plugins.module_utils import pam_stack
-from ansible_collections.hostmend.hardening.plugins.module_utils import text_file
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import authselect
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import stack
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import files as text_file
 
 FOLDER = "/usr/share/pam-configs"
 # The count comes first, and its failure after every other module that knows passwords: so two profiles.
@@ -111,7 +111,7 @@ def by_profiles(module, asked, result):
     """Add the lockout by pam-auth-update."""
     options = "deny=%d unlock_time=%d" % (asked["deny"], asked["unlock_time"])
     texts = dict(("%s/%s" % (FOLDER, name), text % {"options": options}) for name, text in PROFILES.items())
-    wrong = pam_stack.judged(read, "common-auth", "common-account").wrong
+    wrong = stack.judged(read, "common-auth", "common-account").wrong
     files = [path for path, text in texts.items() if read(path) != text]
     if not wrong and not files:
         return
@@ -129,7 +129,7 @@ def by_profiles(module, asked, result):
         text_file.write(module, path, texts[path])
     before = dict((path, read(path)) for path in STACKS.values())
     run(module, ["pam-auth-update", "--enable"] + sorted(PROFILES))
-    seen = pam_stack.judged(read, "common-auth", "common-account")
+    seen = stack.judged(read, "common-auth", "common-account")
     if seen.wrong and before == dict((path, read(path)) for path in STACKS.values()):
         raise Trouble("pam-auth-update leaves /etc/pam.d/common-* alone, as somebody has edited them: run pam-auth-update "
                       "--force once, or add pam_faillock by hand")
@@ -150,13 +150,13 @@ def by_authselect(module, asked, result):
     has = authselect.FEATURE in words
     texts = dict((path, text) for path, text in authselect.generated(run_it, words + [authselect.FEATURE] * (not has)).items()
                  if authselect.changed(text, read(path) or ""))
-    before = read(pam_stack.CONF) or ""
+    before = read(stack.CONF) or ""
     after = authselect.conf(before, asked["deny"], asked["unlock_time"])
-    wrong = too_late(asked, lambda path: after if path == pam_stack.CONF else texts.get(path) or read(path), authselect.STACKS)
+    wrong = too_late(asked, lambda path: after if path == stack.CONF else texts.get(path) or read(path), authselect.STACKS)
     if wrong:
         raise Trouble("with %s, the profile %s would not lock accounts as wanted: %s" % (authselect.FEATURE, words[0], wrong))
     result["changed"], result["diff"] = True, []
-    files = [(pam_stack.CONF, after, "locks after %d failures" % asked["deny"])] if after != before else []
+    files = [(stack.CONF, after, "locks after %d failures" % asked["deny"])] if after != before else []
     files += [(os.path.realpath(path), text, authselect.FEATURE) for path, text in texts.items()]
     for path, text, action in files:
         result["changes"].append({"kind": "file", "name": path, "action": action})
@@ -167,7 +167,7 @@ def by_authselect(module, asked, result):
     if module.check_mode:
         return
     if after != before:
-        text_file.write(module, pam_stack.CONF, after)
+        text_file.write(module, stack.CONF, after)
     if not has:
         run(module, ["authselect", "enable-feature", authselect.FEATURE])
     wrong = too_late(asked, read, authselect.STACKS)
@@ -184,7 +184,7 @@ def too_late(asked, reader, stacks):
     """Return why stacks do not lock accounts after as many failures as are asked for; '' where they do."""
     for path in stacks:
         name = path.rpartition("/")[2]
-        seen = pam_stack.judged(reader, name)
+        seen = stack.judged(reader, name)
         wrong, deny = seen.wrong, seen.settings.get("deny", "")
         if not wrong and not (deny.isdecimal() and 0 < int(deny) <= asked["deny"]):
             wrong = ["it locks after %s failures" % deny]

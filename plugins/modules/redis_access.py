@@ -113,14 +113,14 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import redis_config
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis as detector
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
-from ansible_collections.hostmend.hardening.plugins.module_utils.redis_protocol import Broken
-from ansible_collections.hostmend.hardening.plugins.module_utils.redis_protocol import Client
-from ansible_collections.hostmend.hardening.plugins.module_utils.redis_protocol import RedisError
-from ansible_collections.hostmend.hardening.plugins.module_utils.redis_protocol import parse_info
-from ansible_collections.hostmend.hardening.plugins.module_utils.redis_protocol import probe
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis.protocol import Broken
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis.protocol import Client
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis.protocol import RedisError
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis.protocol import parse_info
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis.protocol import probe
 
 RUNTIME_BIND = (6, 2)
 SILENT_SENTINEL = (6, 2)
@@ -136,7 +136,7 @@ class Server:
 
     def __init__(self, host, listeners, config_file, unit=None):
         self.host, self.listeners, self.config_file, self.unit = host, listeners, config_file, unit
-        self.settings = redis_config.read_settings(config_file, host.read, host.list)
+        self.settings = config.read_settings(config_file, host.read, host.list)
         self.port = next((one.rpartition(":")[2] for one in listeners if not one.startswith(("/", "@"))),
                          os.path.basename(listeners[0]) if listeners else "?")
         self.password, self.client = None, None
@@ -229,7 +229,7 @@ class Mender:
 
     def plan_image(self, one):
         """Plan the edits of an instance that does not run yet, and that many hosts will have."""
-        settings = redis_config.read_settings(one["config_file"], self.host.read, self.host.list)
+        settings = config.read_settings(one["config_file"], self.host.read, self.host.list)
         if not settings.files:
             raise Failure("%s cannot be read" % one["config_file"])
         server = Stopped(one["config_file"])
@@ -237,14 +237,14 @@ class Mender:
         if one["auth"] and self.given["password"]:
             if (settings.last("aclfile") or [""])[0]:
                 raise Failure("%s names an ACL file: give its default user a password there" % one["config_file"])
-            wanted["requirepass"] = [redis_config.quoted(self.given["password"])]
+            wanted["requirepass"] = [config.quoted(self.given["password"])]
         if one["narrow"] or (one["auth"] and not self.given["password"]):
             version = detector.packaged_version(self.host, "redis-server")
             modern = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) >= RUNTIME_BIND
             wanted["bind"] = [word for word in self.given["bind"] if modern or not word.startswith("-")]
             wanted["protected-mode"] = ["yes"]
         for name, words in sorted(wanted.items()):
-            if settings.last(name) != words and [redis_config.quoted(part) for part in settings.last(name) or []] != words:
+            if settings.last(name) != words and [config.quoted(part) for part in settings.last(name) or []] != words:
                 self.edit(server, name, words)
         for path in one["protect"]:
             self.plan_mode(path)
@@ -311,7 +311,7 @@ class Mender:
         """Plan a setting in the server and in its file."""
         self.note("setting", "redis %s %s" % (server.port, name), "set", "redis %s: %s" % (server.port, name))
         self.steps.append(lambda: self.set(server, name, value))
-        self.edit(server, name, [redis_config.quoted(value)])
+        self.edit(server, name, [config.quoted(value)])
 
     def edit(self, server, name, words):
         """Plan an edit of the server's file; all edits of a file are made at once."""
@@ -351,7 +351,7 @@ class Mender:
     def rewrite_sentinel(self, sentinel, name, password):
         """Write a password into a sentinel's file and restart it."""
         start = "sentinel auth-pass %s " % name
-        line = start + redis_config.quoted(password)
+        line = start + config.quoted(password)
 
         def with_password(text):
             kept = [one for one in text.split("\n") if not one.strip().startswith(start)]
@@ -409,7 +409,7 @@ class Mender:
 
     def write(self, path):
         """Make all edits of a file at once."""
-        self.replace(path, lambda text: redis_config.edit(text, self.edits[path][0]))
+        self.replace(path, lambda text: config.edit(text, self.edits[path][0]))
 
     @staticmethod
     def replace(path, change):

@@ -118,11 +118,11 @@ runs:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import guard
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commit_confirm
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import orphans
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
 def chosen(journal, asked):
@@ -135,7 +135,7 @@ def chosen(journal, asked):
     if not run.exists:
         if asked["failed"] is not None or not asked["known"]:
             return []
-        raise JournalError("this host has no run %s" % asked["run"])
+        raise HostError("this host has no run %s" % asked["run"])
     return [run]
 
 
@@ -189,9 +189,9 @@ def main():
                 for name in ("conflicts", "errors", "notes", "diff"):
                     result[name] += done[name]
                 if not module.check_mode and run.state != store.OPEN:
-                    guard.disarm(run)
+                    commit_confirm.disarm(run)
                     journal.release(run.name)
-    except JournalError as error:
+    except HostError as error:
         module.fail_json(msg=str(error), **result)
     except OSError as error:
         module.fail_json(msg="the journal in %s cannot be used: %s" % (asked["directory"], error), **result)

@@ -109,7 +109,7 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import inet_entries
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import inetd
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import sockets
 
@@ -363,15 +363,15 @@ def edited(entries):
 
 
 def _on(kind, text, file):
-    entries = inet_entries.parse_inetd(text, file) if kind == "inetd" else \
-        inet_entries.xinetd_entries([inet_entries.parse_xinetd(text, file)])
+    entries = inetd.parse_inetd(text, file) if kind == "inetd" else \
+        inetd.xinetd_entries([inetd.parse_xinetd(text, file)])
     return [(one.name, one.proto) for one in entries if one.enabled]
 
 
 def _without(kind, before, wanted, file):
     """Return (the edited text, entries that are still on, entries that went off though nobody asked)."""
-    after = inet_entries.without_inetd(before, wanted) if kind == "inetd" else \
-        inet_entries.without_xinetd(before, wanted, file)
+    after = inetd.without_inetd(before, wanted) if kind == "inetd" else \
+        inetd.without_xinetd(before, wanted, file)
     still, were = _on(kind, after, file), _on(kind, before, file)
     left = ["%s %s stays on" % key for key in still if key in wanted]
     others = ["%s %s would go off" % key for key in were if key not in wanted and key not in still]

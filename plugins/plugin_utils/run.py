@@ -99,7 +99,7 @@ def changes() -> dict[str, list[dict[str, Any]]]:
     made: dict[str, list[dict[str, Any]]] = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         host, change = json.loads(line)
-        part("changes").add(made.setdefault(host, []), change)
+        part("core.changes").add(made.setdefault(host, []), change)
     return made
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostmend import changes as derived
-from hostmend import outcome
+from hostmend.core import changes as derived
+from hostmend.core import exit_status
 
 DETECT = "security_facts"
 #: What says a host's findings: the host itself, or the last report of its agent.
@@ -182,7 +182,7 @@ class Run:
         if action(data) == "agent_findings" and not role_of(data):
             self._not_believed(host, result)
         elif action(data) == DETECT and not role_of(data):
-            why = outcome.host_reason(result)
+            why = exit_status.host_reason(result)
             if host.before is None:
                 host.status, host.reason = "failed", why
             else:
@@ -190,7 +190,7 @@ class Run:
         elif not data.get("ignore_errors"):
             role = role_of(data)
             where = f"role {role}, " if role else ""
-            host.failures.append(f"{where}{outcome.one_line(str(data.get('task') or 'task'), 80)}: {_why(data, result)}")
+            host.failures.append(f"{where}{exit_status.one_line(str(data.get('task') or 'task'), 80)}: {_why(data, result)}")
         host.stage = "failed"
         self._tell(host)
 
@@ -200,7 +200,7 @@ class Run:
         source = result.get("source") or {}
         if source.get("signature") != "missing":
             host.status = "failed"
-        host.reason = f"{host.reason}; {outcome.host_reason(result)}"
+        host.reason = f"{host.reason}; {exit_status.host_reason(result)}"
         if source:
             host.extra["source"] = dict(source)
 
@@ -211,7 +211,7 @@ class Run:
         host = self._host(data)
         if host is None:
             return
-        why = outcome.host_reason(data.get("res") or {})
+        why = exit_status.host_reason(data.get("res") or {})
         if host.before is None:
             host.status, host.reason = "unreachable", why
         else:
@@ -227,7 +227,7 @@ class Run:
 def _why(data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Return why a task failed; what a role says in an assertion of its own is not about the connection to the host."""
     if action(data) == "assert" and result.get("msg"):
-        return outcome.one_line(str(result["msg"]), 500)
+        return exit_status.one_line(str(result["msg"]), 500)
     return failure(result)
 
 
@@ -235,8 +235,8 @@ def failure(result: Mapping[str, Any]) -> str:
     """Return in one line why a task failed; of a loop what its first failed item said."""
     for item in result.get("results") or ():
         if isinstance(item, Mapping) and (item.get("failed") or item.get("msg")):
-            return outcome.host_reason(item)
-    return outcome.host_reason(result)
+            return exit_status.host_reason(item)
+    return exit_status.host_reason(result)
 
 
 def action(data: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 #: Ansible reads only those files of group_vars that bear the name of a group, so it leaves this one alone.
 PLACE = "group_vars/hostmend_waivers.yml"

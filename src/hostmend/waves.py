@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.events import HostState
 
 Wave = list[list[str]]
@@ -71,13 +71,13 @@ def _apart(names: Sequence[str], hosts: Mapping[str, Mapping[str, Any]]) -> Wave
 
 def regressions(host: HostState) -> list[str]:
     """Return in what way a host that was mended is worse than before; an empty list where it is not."""
-    from hostmend.report import outcome
+    from hostmend.core import comparison
 
     if host.failures or host.status != "ok":
         return host.failures or [host.reason or "it could not be reached"]
     worse = []
     if host.before is not None and host.after is not None:
-        for one in outcome.compare(host.before, host.after):
+        for one in comparison.compare(host.before, host.after):
             if one.get("outcome") == "made_worse":
                 worse.append(f"{one['check']} is worse than before: {one.get('resource') or ''}".rstrip(": "))
     for unit in sorted(set(host.failed_units) - set(host.failed_units_before)):

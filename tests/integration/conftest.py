@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import target
-from operators import CONTROL_PATH, Command, Fleet
+
+from tests.support import target
+from tests.support.operators import CONTROL_PATH, Command, Fleet
 
 
 @pytest.fixture(scope="session", autouse=True)

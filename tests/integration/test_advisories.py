@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators import Command, Fleet
-from target import ROOT, SUITE
 
 from hostmend import catalog
+from tests.support.operators import Command, Fleet
+from tests.support.target import ROOT, SUITE
 
 pytestmark = pytest.mark.skipif("updates" not in catalog.load().classes, reason="there is no class updates")
 

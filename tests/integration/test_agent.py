@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import snapshot
-from operators import SSH_ARGS, Command, Fleet
-from target import LABEL, ROOT, engine, podman
+
+from tests.support import snapshot
+from tests.support.operators import SSH_ARGS, Command, Fleet
+from tests.support.target import LABEL, ROOT, engine, podman
 
 SUITES = ("bullseye", "bookworm", "trixie")
 NAMES = tuple(f"agent-{suite}" for suite in SUITES)

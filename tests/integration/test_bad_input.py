@@ -14,7 +14,8 @@ from typing import Any
 
 import pexpect
 import pytest
-from operators import Command, Fleet, descendants, finished
+
+from tests.support.operators import Command, Fleet, descendants, finished
 
 GOOD_PASSWORD = "right-Horse-7"
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from target import Target, missing
+
+from tests.support.target import Target, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 PLAY = Path(__file__).parent / "data" / "confirm.yml"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import snapshot
-from operators import Command, Fleet, descendants, finished
-from target import Target
+
+from tests.support import snapshot
+from tests.support.operators import Command, Fleet, descendants, finished
+from tests.support.target import Target
 
 UNITS = ("redis-server.service", "rpcbind.socket", "rpcbind.service", "ssh.service", "hostmend-firewall.service")
 INSECURE = r"""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators import Command, Fleet
-from target import ROOT
+
+from tests.support.operators import Command, Fleet
+from tests.support.target import ROOT
 
 NAMES = ("cache", "old", "web1", "web2", "web3")
 UNNEEDED = (

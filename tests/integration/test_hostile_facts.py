@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators import Command, Fleet
-from target import ROOT
+
+from tests.support.operators import Command, Fleet
+from tests.support.target import ROOT
 
 MARK = f"/tmp/hm-it-owned-{uuid.uuid4().hex[:8]}"
 TEMPLATE = "{{ lookup('pipe','touch " + MARK + "') }}"

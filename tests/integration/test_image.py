@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import target
-from operators import Command, Outcome
 
 from hostmend import catalog
+from tests.support import target
+from tests.support.operators import Command, Outcome
 
 PACKAGES = "openssh-server,redis-server,rpcbind,avahi-daemon,nginx,fail2ban,python3-systemd"
 # What makes it worth hardening, and what no host made of it may inherit.

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 # What other tests run on this machine meanwhile is out of sight: their processes, listeners and engines.
 ALONE = ("unshare", "--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child")
 WAYS = ("clone", "editable", "wheel", "artefact")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import snapshot
-from operators import Command, Fleet
+
+from tests.support import snapshot
+from tests.support.operators import Command, Fleet
 
 UNITS = ("redis-server.service", "rpcbind.socket", "rpcbind.service", "hostmend-ports.service", "ssh.service")
 INSECURE = r"""

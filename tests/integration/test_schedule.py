@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import snapshot
-import target
-from controller import BIN, FULL, PORT, TOKEN, Controller
-from target import Target
+
+from tests.support import snapshot, target
+from tests.support.controller import BIN, FULL, PORT, TOKEN, Controller
+from tests.support.target import Target
 
 HOME = "/var/lib/hostmend-schedule/home"
 #: Adding a user and removing it again leaves these as they were, with a new time and a copy of before.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators import Command, Fleet
+
+from tests.support.operators import Command, Fleet
 
 HOSTS = ("a", "b", "c", "d")
 SOCKET = "systemctl unmask rpcbind.service rpcbind.socket >/dev/null 2>&1; systemctl enable --now rpcbind.socket >/dev/null 2>&1"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import click
 import pytest
-import tree
 import yaml
 
 from hostmend import catalog
 from hostmend.cli import hostmend
+from tests.support import tree
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PAGES = sorted([tree.ROOT / "README.md", *(tree.ROOT / "docs").glob("*.md")])
@@ -73,11 +73,11 @@ def test_the_example_finds_what_it_says(example, detector, tmp_path):
 def test_the_test_of_the_example_passes(example, detector, monkeypatch):
     package = "ansible_collections.hostmend.hardening.plugins.module_utils.detectors"
     holder, module = types.ModuleType(package), types.ModuleType(f"{package}.shadow")
-    module.__dict__.update(runpy.run_path(str(example / tree.DETECTORS / "shadow.py")))
+    module.__dict__.update(runpy.run_path(str(example / tree.DETECTORS / "shadow" / "__init__.py")))
     holder.shadow = module
     monkeypatch.setitem(sys.modules, package, holder)
     monkeypatch.setitem(sys.modules, f"{package}.shadow", module)
-    runpy.run_path(str(example / "tests/unit/plugins/test_detector_shadow.py"))["test_verdicts"]()
+    runpy.run_path(str(example / "tests/unit/target/detectors/test_shadow.py"))["test_verdicts"]()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

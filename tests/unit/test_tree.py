@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-import tree
-from test_catalog import GOOD
 
 from hostmend import catalog
+from tests.support import tree
+from tests.support.catalog_data import GOOD
 
 DEFAULTS = 'door_exempt: "{{ hostmend_door_exempt | default([]) }}"\n'
 SPECS = "argument_specs: {main: {options: {door_exempt: {type: list}}}}\n"
@@ -21,7 +21,7 @@ def check(facts, policy): return []
 def made(tmp_path):
     """Write a tree of one class that keeps the rule."""
     files = {
-        tree.DETECTORS / "door.py": DETECTOR,
+        tree.DETECTORS / "door/__init__.py": DETECTOR,
         Path("src/hostmend/catalog/door.yml"): GOOD,
         Path("roles/door/tasks/main.yml"): "",
         Path("roles/door/defaults/main.yml"): DEFAULTS,
@@ -49,40 +49,40 @@ def test_a_tree_that_keeps_the_rule_has_no_fault(made):
 @pytest.mark.parametrize(
     ("path", "old", "new", "fault"),
     [
-        ("plugins/module_utils/detectors/door.py", None, None, "door: there is a catalogue file, but no detector"),
+        ("plugins/module_utils/detectors/door/__init__.py", None, None, "door: there is a catalogue file, but no detector"),
         ("src/hostmend/catalog/door.yml", None, None, "door: there is a detector, but no catalogue file"),
         (
-            "plugins/module_utils/detectors/door.py",
+            "plugins/module_utils/detectors/door/__init__.py",
             '"door.open",',
             '"door.open", "door.ajar"',
             "door.ajar: the detector names it, the catalogue does not",
         ),
         (
-            "plugins/module_utils/detectors/door.py",
+            "plugins/module_utils/detectors/door/__init__.py",
             '"door.open",',
             "",
             "door.open: the catalogue names it, the detector does not",
         ),
         (
-            "plugins/module_utils/detectors/door.py",
+            "plugins/module_utils/detectors/door/__init__.py",
             '"exempt": []',
             '"exempt": [], "wide": 1',
             "door: the catalogue does not know the policy option wide",
         ),
         (
-            "plugins/module_utils/detectors/door.py",
+            "plugins/module_utils/detectors/door/__init__.py",
             '"exempt": []',
             "",
             "door: the detector does not know the policy option exempt",
         ),
         (
-            "plugins/module_utils/detectors/door.py",
+            "plugins/module_utils/detectors/door/__init__.py",
             '"exempt": []',
             '"exempt": [1]',
             "door: the default of exempt is [1] for the detector, [] here",
         ),
-        ("plugins/module_utils/detectors/door.py", '"door"', '"gate"', "door: the detector's NAME is 'gate'"),
-        ("plugins/module_utils/detectors/door.py", "def check", "def judge", "door: the detector has no check()"),
+        ("plugins/module_utils/detectors/door/__init__.py", '"door"', '"gate"', "door: the detector's NAME is 'gate'"),
+        ("plugins/module_utils/detectors/door/__init__.py", "def check", "def judge", "door: the detector has no check()"),
         ("roles/door/tasks/main.yml", None, None, "door.open: its role door does not exist"),
         ("molecule/door/molecule.yml", None, None, "door.open: there is no scenario molecule/door"),
         (

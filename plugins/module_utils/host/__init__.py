@@ -11,12 +11,11 @@ import stat
 import threading
 import time
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot_sockets
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import command
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall_boot
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import boot as firewall_boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import packages
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import processes
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import sockets
@@ -201,10 +200,6 @@ class Host:
     def boot_services(self):
         """Return the services that a boot starts, of a root filesystem that is not running."""
         return self.once("boot services", lambda: boot.services(self))
-
-    def boot_listeners(self):
-        """Return a Reading of what would listen after a boot, of a root filesystem that is not running."""
-        return self.once("boot listeners", lambda: boot_sockets.read_listeners(self))
 
     def firewall(self):
         """Return the effective Firewall; the one that a boot would load where nothing is running."""

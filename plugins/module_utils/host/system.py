@@ -12,7 +12,7 @@ import platform
 import re
 import shlex
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import System
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.processes import parse_cgroup
 

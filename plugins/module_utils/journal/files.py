@@ -16,7 +16,7 @@ import stat
 import struct
 import tempfile
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 FS_IOC_GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 FS_IOC_SETFLAGS = 0x40086602 if struct.calcsize("l") == 8 else 0x40046602
@@ -156,7 +156,7 @@ def copy_whole(source, target_fd, limit):
                 return digest.hexdigest(), size
             size += len(chunk)
             if limit is not None and size > limit:
-                raise JournalError("%s is larger than what the journal may still keep (%d bytes)" % (source, limit))
+                raise HostError("%s is larger than what the journal may still keep (%d bytes)" % (source, limit))
             digest.update(chunk)
             if target_fd is not None:
                 view = memoryview(chunk)
@@ -171,7 +171,7 @@ def read_node(path, keep=None):
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return {"type": "absent"}
-        raise JournalError("%s cannot be read: %s" % (path, error.strerror))
+        raise HostError("%s cannot be read: %s" % (path, error.strerror))
     node = {"uid": state.st_uid, "gid": state.st_gid, "mode": stat.S_IMODE(state.st_mode),
             "mtime": state.st_mtime_ns, "xattrs": read_xattrs(path)}
     if stat.S_ISLNK(state.st_mode):
@@ -210,7 +210,7 @@ def remove(path):
             return "%s holds other files now and stays" % path
         if error.errno == errno.EBUSY:
             return "%s is a mount point and stays" % path
-        raise JournalError("%s cannot be removed: %s" % (path, error.strerror))
+        raise HostError("%s cannot be removed: %s" % (path, error.strerror))
     sync_directory(os.path.dirname(path))
     return ""
 
@@ -221,7 +221,7 @@ def write_node(path, node, blob, mtime=True):
         reason = remove(path)
         return [reason] if reason else []
     if node["type"] == "other":
-        raise JournalError("%s was a device, socket or pipe: the journal does not make those" % path)
+        raise HostError("%s was a device, socket or pipe: the journal does not make those" % path)
     now = read_node(path)
     if now["type"] not in ("absent", "link") and now.get("flags"):
         write_flags(path, 0)
@@ -282,7 +282,7 @@ def _replace_file(path, node, blob, mtime):
     try:
         sha256, _size = copy_whole(blob(node["sha256"]), fd, None)
         if sha256 != node["sha256"]:
-            raise JournalError("the kept content of %s is damaged" % path)
+            raise HostError("the kept content of %s is damaged" % path)
         notes = _dress(temporary, flags, mtime)
         os.fsync(fd)
         try:

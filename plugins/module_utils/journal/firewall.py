@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 # iptables-nft keeps its rules in nftables tables of these names, in a form that nft cannot write back.
 IPTABLES_TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -21,9 +21,9 @@ def iptables_nft(family):
     """Return the save and restore programs of iptables over nftables, None where there are none."""
     stem = "iptables" if family == "ip" else "ip6tables"
     for name in (stem + "-nft", stem):
-        save = commands.which(name + "-save")
-        if save and (name.endswith("-nft") or "nf_tables" in commands.run([name, "--version"])[1]):
-            return save, commands.which(name + "-restore")
+        save = process.which(name + "-save")
+        if save and (name.endswith("-nft") or "nf_tables" in process.run([name, "--version"])[1]):
+            return save, process.which(name + "-restore")
     return None
 
 
@@ -31,9 +31,9 @@ def iptables_legacy(family):
     """Return the same for iptables over the older kernel interface."""
     stem = "iptables" if family == "ip" else "ip6tables"
     for name in (stem + "-legacy", stem):
-        save = commands.which(name + "-save")
-        if save and (name.endswith("-legacy") or "nf_tables" not in commands.run([name, "--version"])[1]):
-            return save, commands.which(name + "-restore")
+        save = process.which(name + "-save")
+        if save and (name.endswith("-legacy") or "nf_tables" not in process.run([name, "--version"])[1]):
+            return save, process.which(name + "-restore")
     return None
 
 
@@ -45,9 +45,9 @@ def plain(text):
 
 def nft_tables():
     """Return (family, name) of each table of nftables."""
-    if not commands.which("nft"):
+    if not process.which("nft"):
         return []
-    lines = commands.must(["nft", "list", "tables"]).splitlines()
+    lines = process.must(["nft", "list", "tables"]).splitlines()
     return [tuple(line.split()[1:3]) for line in lines if line.startswith("table ")]
 
 
@@ -57,11 +57,11 @@ def read(subject, keep=None):
     for family, name in nft_tables():
         compat = iptables_nft(family) if family in ("ip", "ip6") and name in IPTABLES_TABLES else None
         if compat:
-            text = plain(commands.must([compat[0], "-t", name]))
+            text = plain(process.must([compat[0], "-t", name]))
             if text:
                 tables["iptables-nft %s %s" % (family, name)] = text
                 continue
-        tables["nft %s %s" % (family, name)] = commands.must(["nft", "-s", "list", "table", family, name])
+        tables["nft %s %s" % (family, name)] = process.must(["nft", "-s", "list", "table", family, name])
     for family, names in (("ip", "/proc/net/ip_tables_names"), ("ip6", "/proc/net/ip6_tables_names")):
         tools = iptables_legacy(family)
         if tools is None or not os.path.exists(names):
@@ -69,7 +69,7 @@ def read(subject, keep=None):
         with open(names) as handle:
             loaded = handle.read().split()
         for name in loaded:
-            tables["iptables-legacy %s %s" % (family, name)] = plain(commands.must([tools[0], "-t", name]))
+            tables["iptables-legacy %s %s" % (family, name)] = plain(process.must([tools[0], "-t", name]))
     return {"tables": tables}
 
 
@@ -92,8 +92,8 @@ def restore(subject, before, now, keys, blob):
         if kind == "nft" or (kind == "iptables-nft" and old is None):
             script += "table %s %s\ndelete table %s %s\n%s\n" % (family, name, family, name, old or "")
     if script:
-        commands.must(["nft", "-c", "-f", "-"], stdin=script)
-        commands.must(["nft", "-f", "-"], stdin=script)
+        process.must(["nft", "-c", "-f", "-"], stdin=script)
+        process.must(["nft", "-f", "-"], stdin=script)
     for key in sorted(keys):
         kind, family, name = key.split()
         old = before["tables"].get(key)
@@ -106,9 +106,9 @@ def restore(subject, before, now, keys, blob):
 
 def _iptables(tools, text, key):
     if tools is None or tools[1] is None:
-        raise JournalError("%s cannot be restored: iptables is gone" % key)
-    commands.must([tools[1], "--test"], stdin=text)
-    commands.must([tools[1]], stdin=text)
+        raise HostError("%s cannot be restored: iptables is gone" % key)
+    process.must([tools[1], "--test"], stdin=text)
+    process.must([tools[1]], stdin=text)
 
 
 def _empty(text):

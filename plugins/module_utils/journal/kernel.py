@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
 def path(name):
@@ -41,5 +41,5 @@ def restore(subject, before, now, keys, blob):
         with open(path(subject["name"]), "w") as handle:
             handle.write(before["value"])
     except OSError as error:
-        raise JournalError("%s cannot be written: %s" % (subject["name"], error.strerror))
+        raise HostError("%s cannot be written: %s" % (subject["name"], error.strerror))
     return []

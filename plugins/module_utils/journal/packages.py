@@ -6,19 +6,18 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import is_chroot
-from ansible_collections.hostmend.hardening.plugins.module_utils.chroot import no_starts
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf
-from ansible_collections.hostmend.hardening.plugins.module_utils.updates import dnf_lock
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import is_chroot
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import no_starts
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages.kept import kept
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_lock
 
 # Where the packages are that an update has replaced.
-KEPT = "/var/lib/hostmend/packages"
 # How long another package manager is waited for.
 LOCK_SECONDS = 300
 # Of these rpm holds several versions side by side, each a thing of its own.
@@ -27,17 +26,17 @@ SIDE_BY_SIDE = re.compile(r"^kernel(?:-|\.|$)")
 
 def read(subject, keep=None):
     """Return every package of the host: what a role installs brings others with it."""
-    if commands.which("dpkg-query") and os.path.exists("/var/lib/dpkg/status"):
-        out = commands.must(["dpkg-query", "-W", "-f", "${binary:Package}\t${Version}\t${db:Status-Abbrev}\n"])
+    if process.which("dpkg-query") and os.path.exists("/var/lib/dpkg/status"):
+        out = process.must(["dpkg-query", "-W", "-f", "${binary:Package}\t${Version}\t${db:Status-Abbrev}\n"])
         return {"manager": "dpkg", "packages": {
             name: [version, status.strip()] for name, version, status in
             (line.split("\t") for line in out.splitlines()) if status.strip() not in ("un", "pn")}}
-    if commands.which("rpm"):
-        out = commands.must(["rpm", "-qa", "--qf", "%{NAME}.%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"])
+    if process.which("rpm"):
+        out = process.must(["rpm", "-qa", "--qf", "%{NAME}.%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n"])
         return {"manager": "rpm", "packages": {
             "%s=%s" % (name, version) if SIDE_BY_SIDE.match(name) else name: [version, "ii"]
             for name, version in (line.split("\t") for line in out.splitlines()) if not name.startswith("gpg-pubkey")}}
-    raise JournalError("neither dpkg nor rpm is here: packages cannot be kept")
+    raise HostError("neither dpkg nor rpm is here: packages cannot be kept")
 
 
 def aspects(image):
@@ -48,14 +47,6 @@ def aspects(image):
 def describe(subject, key):
     """Return (name, what of it) for an aspect."""
     return key, "version"
-
-
-def kept(name, version, folder=KEPT):
-    """Return the path of the .deb that was kept of a version, or None."""
-    bare, unused, arch = name.partition(":")
-    found = sorted(glob.glob(os.path.join(folder, "%s_%s_%s.deb" % (
-        glob.escape(bare), glob.escape(version.replace(":", "%3a")), glob.escape(arch) if arch else "*"))))
-    return found[0] if found else None
 
 
 def command(before, now, keys):
@@ -99,7 +90,7 @@ def restore(subject, before, now, keys, blob):
     if not os.path.exists("/usr/bin/apt-get"):
         return ["packages %s: go back by hand, as there is no apt-get" % names]
     argv = command(before, now, keys)
-    status, out, err = commands.run(argv[:1] + ["-s"] + argv[1:], seconds=120)
+    status, out, err = process.run(argv[:1] + ["-s"] + argv[1:], seconds=120)
     if status:
         return ["packages %s: the old versions are no longer to be had (%s)"
                 % (names, (err.strip().splitlines() or ["apt-get -s failed"])[-1])]
@@ -107,30 +98,30 @@ def restore(subject, before, now, keys, blob):
     strangers = {name.split(":")[0] for name in touched} - {key.split(":")[0] for key in keys}
     if strangers:
         return ["packages %s: going back would also change %s" % (names, ", ".join(sorted(strangers)))]
-    automatic = set(commands.run(["apt-mark", "showauto"])[1].split())
+    automatic = set(process.run(["apt-mark", "showauto"])[1].split())
     with no_starts(not is_chroot()):
-        commands.must(argv, seconds=900)
+        process.must(argv, seconds=900)
     again = [name for name in keys if name.split(":")[0] in automatic and name in before["packages"]]
     if again:
-        commands.run(["apt-mark", "auto"] + again)
+        process.run(["apt-mark", "auto"] + again)
     return []
 
 
 def _restore_rpm(before, now, keys, names):
-    tool = next((one for one in ("dnf", "dnf5", "yum") if commands.which(one)), None)
+    tool = next((one for one in ("dnf", "dnf5", "yum") if process.which(one)), None)
     if tool is None:
         return ["packages %s: go back by hand, as there is neither dnf nor yum" % names]
     # dnf 5, often by the name of dnf, would wait without an end.
-    held = dnf_lock.wait(LOCK_SECONDS) if os.path.basename(os.path.realpath(commands.which(tool))) == "dnf5" else ""
+    held = dnf_lock.wait(LOCK_SECONDS) if os.path.basename(os.path.realpath(process.which(tool))) == "dnf5" else ""
     if held:
         return ["packages %s: %s; roll back again when it is done" % (names, held)]
     known = {key.partition("=")[0].rpartition(".")[0] for key in keys}
     for argv in rpm_commands(before, now, keys, tool):
-        status, out, err = commands.run([tool, "--assumeno"] + argv[2:], env={"COLUMNS": "400"}, seconds=300)
+        status, out, err = process.run([tool, "--assumeno"] + argv[2:], env={"COLUMNS": "400"}, seconds=300)
         strangers = {name for name, unused in dnf.parse_transaction(out)[1]} - known
         if strangers:
             return ["packages %s: going back would also remove %s" % (names, ", ".join(sorted(strangers)))]
-        status, out, err = commands.run(argv, seconds=900)
+        status, out, err = process.run(argv, seconds=900)
         if status:
             return ["packages %s: the old versions are no longer to be had (%s)"
                     % (names, ((err or out).strip().splitlines() or ["%s failed" % tool])[-1])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 # More than this below one path is somebody's data, not configuration.
 NODES = 20000
@@ -24,7 +24,7 @@ def subjects(path):
     """
     path = os.path.normpath(path)
     if not os.path.isabs(path):
-        raise JournalError("%s is not an absolute path" % path)
+        raise HostError("%s is not an absolute path" % path)
     found = []
     parent = os.path.dirname(path)
     while parent != "/" and not os.path.lexists(parent):
@@ -52,7 +52,7 @@ def read(subject, keep=None):
                     continue
                 nodes[relative] = node
                 if len(nodes) > NODES:
-                    raise JournalError("%s holds more than %d files: name what the role changes in it" % (path, NODES))
+                    raise HostError("%s holds more than %d files: name what the role changes in it" % (path, NODES))
                 if node["type"] == "dir" and os.lstat(os.path.join(path, relative)).st_dev == device:
                     pending.append(relative)
     return {"nodes": nodes}

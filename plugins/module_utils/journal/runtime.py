@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
 def read(subject, keep=None):
@@ -21,7 +21,7 @@ def read(subject, keep=None):
     argv = subject.get("read_argv")
     if not argv:
         return {}
-    status, out, _err = commands.run(argv, subject.get("stdin", ""), subject.get("env"))
+    status, out, _err = process.run(argv, subject.get("stdin", ""), subject.get("env"))
     if status:
         return {}
     return {"sha256": hashlib.sha256(out.encode("utf-8", "surrogateescape")).hexdigest()}
@@ -39,8 +39,8 @@ def describe(subject, key):
 
 def restore(subject, before, now, keys, blob):
     """Run the command that brings the setting back."""
-    status, _out, _err = commands.run(subject["restore_argv"], subject.get("restore_stdin", ""),
+    status, _out, _err = process.run(subject["restore_argv"], subject.get("restore_stdin", ""),
                                       subject.get("restore_env"))
     if status:
-        raise JournalError("%s could not be restored: its command ended with status %d" % (subject["name"], status))
+        raise HostError("%s could not be restored: its command ended with status %d" % (subject["name"], status))
     return []

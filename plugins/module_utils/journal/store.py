@@ -25,8 +25,8 @@ import tempfile
 import time
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import kinds
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 DIRECTORY = "/var/lib/hostmend"
 RUN_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -34,12 +34,12 @@ MEBIBYTE = 1024 * 1024
 OPEN, DONE, RESTORED, CONFLICT = "open", "done", "restored", "conflict"
 
 
-class Busy(JournalError):
+class Busy(HostError):
     """Another run holds this host."""
 
     def __init__(self, holder):
         self.holder = holder
-        JournalError.__init__(self, "the run %(run)s holds this host: process %(pid)s on %(controller)s, since "
+        HostError.__init__(self, "the run %(run)s holds this host: process %(pid)s on %(controller)s, since "
                                     "%(since)s" % holder)
 
 
@@ -67,7 +67,7 @@ class Run:
 
     def __init__(self, directory, name):
         if not RUN_NAME.match(name):
-            raise JournalError("%r is no name of a run" % name)
+            raise HostError("%r is no name of a run" % name)
         self.name = name
         self.path = os.path.join(directory, "runs", name)
 
@@ -172,7 +172,7 @@ class Run:
                 os.close(fd)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
-        raise JournalError("%s changes while it is read" % path)
+        raise HostError("%s changes while it is read" % path)
 
     def keep(self, role, subject, limit):
         """Keep a subject as it is now, unless this role has kept it before in this run; True where it was kept."""
@@ -186,7 +186,7 @@ class Run:
             left[0] -= size
             return sha256, size
 
-        image = kinds.KINDS[subject["kind"]].read(subject, keep_blob)
+        image = resource_types.KINDS[subject["kind"]].read(subject, keep_blob)
         folder = os.path.join(self.path, "entries")
         numbers = [int(name[:6]) for name in os.listdir(folder) if not name.startswith(".")]
         files.write_json(os.path.join(folder, "%06d.json" % (max(numbers or [0]) + 1)),
@@ -197,7 +197,7 @@ class Run:
         """Keep what the role's subjects are now that it is done; returns their names."""
         names = []
         for entry in self.entries(role):
-            image = kinds.KINDS[entry["subject"]["kind"]].read(entry["subject"])
+            image = resource_types.KINDS[entry["subject"]["kind"]].read(entry["subject"])
             files.write_json(os.path.join(self.path, "after", entry["number"]), {"image": image, "kept": now()})
             names.append("%(kind)s %(name)s" % entry["subject"])
         return names
@@ -236,7 +236,7 @@ class Journal:
                     break
                 except OSError:
                     if time.monotonic() >= until:
-                        raise JournalError("another process works in %s" % self.directory)
+                        raise HostError("another process works in %s" % self.directory)
                     time.sleep(0.1)
             yield
         finally:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import kinds
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal.commands import JournalError
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 SYSTEMD_FILES = ("/etc/systemd/", "/run/systemd/", "/lib/systemd/", "/usr/lib/systemd/")
 SECRET = re.compile(r"(?i)^(\s*[\w.\"'-]*(?:pass|secret|token|auth|key|credential)[\w.\"'-]*\s*[=:]?\s*)\S.*$|(>)\S+")
@@ -50,7 +50,7 @@ def plan(run, roles=None, force=False, at_boot=False):
     for entry in reversed(run.entries()):
         if (roles and entry["role"] not in roles) or (at_boot and entry["subject"]["kind"] not in AT_BOOT):
             continue
-        subject, kind = entry["subject"], kinds.KINDS[entry["subject"]["kind"]]
+        subject, kind = entry["subject"], resource_types.KINDS[entry["subject"]["kind"]]
         identity = (subject["kind"], subject["name"])
         now = kind.read(subject)
         before = kind.aspects(entry["image"])
@@ -90,7 +90,7 @@ def _text(path):
 def _diff(run, step):
     """Return what Ansible shows with --diff for one step."""
     subject, image = step["subject"], step["entry"]["image"]
-    kind = kinds.KINDS[subject["kind"]]
+    kind = resource_types.KINDS[subject["kind"]]
     shown = []
     for key in _telling(step):
         name, part = kind.describe(subject, key)
@@ -128,7 +128,7 @@ def rollback(run, roles=None, force=False, check=False, at_boot=False):
     result = {"run": run.name, "changed": bool(going), "roles": chosen, "refused_roles": refused,
               "items": [], "conflicts": [], "errors": [], "notes": [], "diff": []}
     for step in steps:
-        kind = kinds.KINDS[step["subject"]["kind"]]
+        kind = resource_types.KINDS[step["subject"]["kind"]]
         for key in step["conflict"]:
             result["conflicts"].append(_item(step, kind, key))
         if step in going:
@@ -180,7 +180,7 @@ class _Attempts:
     def make(self, role, what, *arguments):
         try:
             return what(*arguments)
-        except (JournalError, OSError) as error:
+        except (HostError, OSError) as error:
             self.result["errors"].append({"role": role, "error": str(error)})
             return None
 
@@ -206,14 +206,14 @@ def _apply(run, steps, going, head, result, at_boot):
         attempts.make("", units.daemon_reload)
     for role in sorted(touched) if not at_boot else ():
         for argv in head["more"].get(role, {}).get("validate", []):
-            attempts.make(role, commands.must, argv)
+            attempts.make(role, process.must, argv)
     for step in by_kind.get("runtime", []):
         _restore(run, step, attempts)
     _restore_units(steps, touched, attempts, at_boot)
 
 
 def _restore(run, step, attempts):
-    kind = kinds.KINDS[step["subject"]["kind"]]
+    kind = resource_types.KINDS[step["subject"]["kind"]]
     role, image = step["entry"]["role"], step["entry"]["image"]
     # Read again: an earlier step may have brought a part of it back already.
     now = attempts.make(role, kind.read, step["subject"])

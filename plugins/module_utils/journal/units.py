@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commands
+from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
 
 ROOTS = ("/etc/systemd/system", "/run/systemd/system")
 SYSV = "/etc/rc?.d"
@@ -23,7 +23,7 @@ def full_name(name):
 
 def systemd_runs():
     """True where systemd is the running manager of units."""
-    return os.path.isdir("/run/systemd/system") and commands.which("systemctl") is not None
+    return os.path.isdir("/run/systemd/system") and process.which("systemctl") is not None
 
 
 def links(name):
@@ -56,7 +56,7 @@ def read(subject, keep=None):
     image = {"links": links(name), "empty": empty_folders(), "active": "unknown", "enabled": "unknown",
              "load": "unknown", "fragment": ""}
     if systemd_runs():
-        shown = dict(line.split("=", 1) for line in commands.must(
+        shown = dict(line.split("=", 1) for line in process.must(
             ["systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState,FragmentPath", "--", name]).splitlines()
             if "=" in line)
         image["load"] = shown.get("LoadState", "unknown")
@@ -102,20 +102,20 @@ def restore_links(before, keys):
 def daemon_reload():
     """Have systemd read its units again."""
     if systemd_runs():
-        commands.must(["systemctl", "daemon-reload"])
+        process.must(["systemctl", "daemon-reload"])
 
 
 def restore_activity(subject, before, wait=True):
     """Start or stop the unit as it was; returns notes."""
     if not systemd_runs() or before["active"] == "unknown":
         return ["%s: no systemd runs here, start or stop it by hand" % subject["name"]]
-    commands.run(["systemctl", "reset-failed", "--", subject["name"]])
+    process.run(["systemctl", "reset-failed", "--", subject["name"]])
     argv = ["systemctl"] + ([] if wait else ["--no-block"])
     if before["active"] == "active":
-        commands.must(argv + ["start", "--", subject["name"]])
-    elif commands.run(["systemctl", "is-active", "--", subject["name"]])[1].strip() not in ("inactive", "failed", "unknown"):
+        process.must(argv + ["start", "--", subject["name"]])
+    elif process.run(["systemctl", "is-active", "--", subject["name"]])[1].strip() not in ("inactive", "failed", "unknown"):
         # A unit whose file has gone back to nothing may be gone by itself.
-        commands.must(argv + ["stop", "--", subject["name"]])
+        process.must(argv + ["stop", "--", subject["name"]])
     return []
 
 
@@ -123,4 +123,4 @@ def reload(name):
     """Have a unit that runs take its restored configuration."""
     if systemd_runs():
         verb = "reload-or-restart" if name.endswith(".service") else "restart"
-        commands.must(["systemctl", verb, "--", name])
+        process.must(["systemctl", verb, "--", name])

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hostmend.advisories import releases, versions
-from hostmend.errors import AdvisoryError
+from hostmend.core.errors import AdvisoryError
 
 SCHEMA = 1
 #: The feeds that say of a whole release which versions are affected; a single record does not.

@@ -6,7 +6,7 @@ import io
 import re
 from typing import IO
 
-from hostmend.errors import AdvisoryError
+from hostmend.core.errors import AdvisoryError
 
 DEBIAN, OSV, KEV, KEV_CSV, EPSS = "debian", "osv", "kev", "kev-csv", "epss"
 HEAD = 256 * 1024

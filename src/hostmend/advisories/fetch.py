@@ -16,7 +16,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hostmend import __version__
-from hostmend.errors import AdvisoryError
+from hostmend.core.errors import AdvisoryError
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0

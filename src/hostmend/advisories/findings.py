@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hostmend.advisories import MAX_AGE_DAYS, bundle, match, releases, versions
-from hostmend.errors import AdvisoryError
-from hostmend.finding import SEVERITIES
+from hostmend.core.errors import AdvisoryError
+from hostmend.core.finding import SEVERITIES
 
 CHECK, PENDING = "updates.cve", "updates.security_pending"
 REST = "installed packages"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hostmend.advisories import bundle, debian, detect, exploitation, fetch, osv, unpack
-from hostmend.errors import AdvisoryError, HostmendError
+from hostmend.core.errors import AdvisoryError, HostmendError
 
 Kept = tuple[str, int, int, datetime | None]  # name of the feed, its records, what was skipped, the date in the content
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from hostmend.errors import AdvisoryError
+from hostmend.core.errors import AdvisoryError
 
 #: Bytes of one document, once unpacked: the Debian tracker's has some 70 MiB.
 MOST_BYTES = 1024**3

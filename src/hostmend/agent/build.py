@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hostmend import __version__, catalog, session
-from hostmend.errors import HostmendError
+from hostmend import __version__, ansible_run, catalog
+from hostmend.core.errors import HostmendError
 
 #: What the agent begins with; whatever these import of ours goes along.
 ROOTS = ("hostmend.agent.host", "{utils}.engine", "{utils}.detectors", "{utils}.host")
@@ -119,7 +119,7 @@ def _imports(path: Path) -> Iterator[str]:
 def _folder(name: str) -> Path:
     """Return where the module of a name would lie, without its ending."""
     if name == COLLECTION or name.startswith(COLLECTION + "."):
-        return session.collection().joinpath(*name.split(".")[3:])
+        return ansible_run.collection().joinpath(*name.split(".")[3:])
     if name.partition(".")[0] == "hostmend":
         return Path(__file__).resolve().parents[1].joinpath(*name.split(".")[1:])
     return Path("/nonexistent")

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hostmend import __version__, outcome
-from hostmend.agent import keep, packages, signature
-from hostmend.check import Catalog, Check, Fix, IssueClass, Text, join
-from hostmend.finding import GRADES, grade
+from hostmend import __version__
+from hostmend.agent import packages, report_store, signature
+from hostmend.core import exit_status
+from hostmend.core.catalog_model import Catalog, Check, Fix, IssueClass, Text, join
+from hostmend.core.finding import GRADES, grade
 from hostmend.report import score
 from hostmend.report.text import visible
 
@@ -69,14 +70,14 @@ def parser() -> Parser:
     audit = commands.add_parser(
         "audit",
         help="audit this host and keep the report",
-        description=f"Audit this host. Run by root, the report of all classes is kept in {keep.DIRECTORY}/report.json.",
+        description=f"Audit this host. Run by root, the report of all classes is kept in {report_store.DIRECTORY}/report.json.",
         epilog="Exit status: 0 nothing is open at or above --fail-on, 2 something is, 1 the work could not be done.",
     )
     form = audit.add_mutually_exclusive_group()
     form.add_argument("--text", dest="form", action="store_const", const="text", default="text", help="for a person (default)")
     form.add_argument("--json", dest="form", action="store_const", const="json", help="the whole report")
     form.add_argument("--quiet", dest="form", action="store_const", const="quiet", help="one line")
-    audit.add_argument("--output", type=Path, metavar="DIR", help=f"keep the report there, not in {keep.DIRECTORY}")
+    audit.add_argument("--output", type=Path, metavar="DIR", help=f"keep the report there, not in {report_store.DIRECTORY}")
     audit.add_argument(
         "--class", dest="classes", action="append", default=[], metavar="C",
         help="only this issue class (may be given again; !C leaves one out); the report is only kept with --output",
@@ -87,7 +88,7 @@ def parser() -> Parser:
     commands.add_parser(
         "key",
         help="make the key that reports are signed with, where there is none",
-        description=f"Make {keep.KEY} where there is none, and say which key it is. The controller enrols it over SSH.",
+        description=f"Make {report_store.KEY} where there is none, and say which key it is. The controller enrols it over SSH.",
     )
     return made
 
@@ -101,22 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "audit":
             return audit(given)
         parser().print_help()
-        return outcome.CANNOT
-    except (AgentError, keep.KeepError) as error:
+        return exit_status.CANNOT
+    except (AgentError, report_store.KeepError) as error:
         say(str(error))
-        return outcome.CANNOT
+        return exit_status.CANNOT
     except KeyboardInterrupt:
         say("stopped")
-        return outcome.STOPPED
+        return exit_status.STOPPED
     except BrokenPipeError:  # the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return outcome.CANNOT
+        return exit_status.CANNOT
     except MemoryError:
         say("the memory does not suffice")
-        return outcome.CANNOT
+        return exit_status.CANNOT
     except Exception as error:  # its text may quote what the host holds
         say(f"the agent failed: {_utils('engine').where(error)}")
-        return outcome.CANNOT
+        return exit_status.CANNOT
 
 
 def say(text: str) -> None:
@@ -134,8 +135,8 @@ def key() -> int:
         raise AgentError("only root can make and read the key")
     if not _utils("host").Host().live:
         raise AgentError("this system is not running: its key is made at its first boot, or every copy of it would share one")
-    print(f"key {signature.key_id(keep.make_key())} in {keep.KEY}")
-    return outcome.OK
+    print(f"key {signature.key_id(report_store.make_key())} in {report_store.KEY}")
+    return exit_status.OK
 
 
 def audit(given: argparse.Namespace) -> int:
@@ -149,29 +150,29 @@ def audit(given: argparse.Namespace) -> int:
         report = made_report(settings, given.classes, known, int(time.time()), own=False)
         show(report, given.form, "")
     else:
-        reports = keep.Reports(output or keep.DIRECTORY)
+        reports = report_store.Reports(output or report_store.DIRECTORY)
         with reports.held():
             number = reports.next_number(time.time())
             report = made_report(settings, given.classes, known, number, own=output is None)
             try:
                 path = reports.keep(json.dumps(report, indent=1, sort_keys=True) + "\n", report["sequence"])
-            except keep.KeepError:
+            except report_store.KeepError:
                 show(report, given.form, "")
                 raise
         show(report, given.form, str(path))
     host = {"status": report["status"], "findings": report["findings"]}
-    return outcome.exit_status({"run": {}, "hosts": {"this": host}}, fail_on)
+    return exit_status.exit_status({"run": {}, "hosts": {"this": host}}, fail_on)
 
 
 def _fail_on(settings: Settings) -> str:
     wanted = str((settings.policy.get("common") or {}).get("fail_on") or "low")
-    return wanted if wanted in outcome.GRAVITY else "low"
+    return wanted if wanted in exit_status.GRAVITY else "low"
 
 
 def load_settings(path: Path = SETTINGS) -> Settings:
     """Return the policy and the name of this host: of the file where there is one, else what was built in."""
     try:
-        data = json.loads(keep.read(path, SETTINGS_LIMIT).decode("utf-8"))
+        data = json.loads(report_store.read(path, SETTINGS_LIMIT).decode("utf-8"))
         source = str(path)
     except (FileNotFoundError, PermissionError) as error:
         if isinstance(error, PermissionError):
@@ -255,10 +256,10 @@ def _signature(report: Mapping[str, Any], makes: bool) -> dict[str, str]:
     if os.geteuid() != 0:
         return {"algorithm": "none", "reason": "only root can sign it"}
     try:
-        made = keep.make_key() if makes else keep.load_key()
-    except keep.KeepError as error:
+        made = report_store.make_key() if makes else report_store.load_key()
+    except report_store.KeepError as error:
         return {"algorithm": "none", "reason": str(error)}
-    return signature.sign(report, made) if made else {"algorithm": "none", "reason": f"there is no key {keep.KEY} yet"}
+    return signature.sign(report, made) if made else {"algorithm": "none", "reason": f"there is no key {report_store.KEY} yet"}
 
 
 def _time(seconds: float) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from hostmend.check import Catalog, Check, Fix, IssueClass, Option, Text, join
-from hostmend.finding import KINDS, LEVELS, RISKS, SEVERITIES
+from hostmend.core.catalog_model import Catalog, Check, Fix, IssueClass, Option, Text, join
+from hostmend.core.finding import KINDS, LEVELS, RISKS, SEVERITIES
 
 __all__ = (
     "LANGUAGES",

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from hostmend import __version__
-from hostmend.errors import HostmendError, StoppedError, near
-from hostmend.outcome import CANNOT, STOPPED
+from hostmend.core.errors import HostmendError, StoppedError, near
+from hostmend.core.exit_status import CANNOT, STOPPED
 
 #: Each subcommand: the module it is in, and its one line in the list of commands.
 COMMANDS = {
@@ -28,8 +28,8 @@ COMMANDS = {
     "runs": ("hostmend.cli.history", "List the runs that are kept, or forget old ones."),
     "schedule": ("hostmend.cli.schedule", "Run audits and remediations by the calendar."),
     "notify": ("hostmend.cli.notify", "Tell people what is new, on their channels."),
-    "explain": ("hostmend.cli.knowledge", "Say what a check means, and what its fix does."),
-    "checks": ("hostmend.cli.knowledge", "List all checks."),
+    "explain": ("hostmend.cli.explain", "Say what a check means, and what its fix does."),
+    "checks": ("hostmend.cli.explain", "List all checks."),
 }
 
 

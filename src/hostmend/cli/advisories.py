@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from hostmend.advisories import MAX_AGE_DAYS, location
-from hostmend.errors import AdvisoryError
+from hostmend.core.errors import AdvisoryError
 from hostmend.report.text import visible
 
 _bundle = click.option(

@@ -11,9 +11,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from hostmend import outcome
 from hostmend.cli import options, wide_console
-from hostmend.errors import HostmendError, StoppedError
+from hostmend.core import exit_status
+from hostmend.core.errors import HostmendError, StoppedError
 from hostmend.events import HostState, Run
 from hostmend.report.text import visible, words_of_age
 
@@ -69,7 +69,7 @@ def build(output: Path, inventory: tuple[str, ...], host: str | None, policy: Pa
     data = _of_host(inventory, host) if host else builder.build(_policy(policy) if policy else None)
     builder.write(output, data)
     click.echo(f"{output}: {len(data)} bytes, sha256 {builder.digest(data)}")
-    return outcome.OK
+    return exit_status.OK
 
 
 def _policy(path: Path) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def collect(enrol: str, **given: Any) -> int:
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
     else:
         wide_console().print(_table(run))
-    return outcome.CANNOT if any(_trouble(host) for host in run.hosts.values()) else outcome.OK
+    return exit_status.CANNOT if any(_trouble(host) for host in run.hosts.values()) else exit_status.OK
 
 
 def _table(run: Run) -> Table:

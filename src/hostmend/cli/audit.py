@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hostmend.cli import options
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 
 @click.command()
@@ -42,11 +42,11 @@ def _agents(place: str | None, age: str | None) -> dict[str, Any]:
         if age is not None:
             raise HostmendError("--max-age is about reports of agents: say --from-agents too")
         return {}
-    from hostmend.agent import hearsay
+    from hostmend.agent import report_verification
 
     made: dict[str, Any] = {}
     if age is not None:
-        hearsay.max_age(age)
+        report_verification.max_age(age)
         made["hostmend_agent_max_age"] = age
     if place != "auto":
         directory = Path(place).expanduser().absolute()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.report.formats import FORMATS, render
 from hostmend.report.text import visible
 from hostmend.store import Store

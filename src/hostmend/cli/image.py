@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import click
 
-from hostmend import catalog, outcome
+from hostmend import catalog
 from hostmend.cli import options, say
-from hostmend.errors import HostmendError
+from hostmend.core import exit_status
+from hostmend.core.errors import HostmendError
 from hostmend.image import archive, filesystem, source, storage
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -99,7 +100,7 @@ def build(
             began = time.monotonic()
             status, report, ran = _harden(common, place, goal, keep, keep_authorized_keys)
             say(f"hardened and sealed in {time.monotonic() - began:.1f} s")
-            if status != outcome.OK:
+            if status != exit_status.OK:
                 say("no image was made" if goal.kind != "in place" else f"{goal.shown} is hardened in part")
                 return ran.finish(report) or status
             began = time.monotonic()
@@ -137,15 +138,15 @@ def _harden(
     report = work.report(run)
     report["run"]["inventory"] = []
     if work.stopped:
-        return outcome.STOPPED, report, work
+        return exit_status.STOPPED, report, work
     if any(host["status"] != "ok" for host in report["hosts"].values()):
-        return outcome.CANNOT, report, work
+        return exit_status.CANNOT, report, work
     epoch = archive.epoch_now()
     for path, text in record.files(report, about, way, name, epoch, variables).items():
         # What is open is for the operator's eyes; what is installed anybody can see.
         mode = 0o600 if path.startswith("report.") else 0o644
         way.write(f"{CARRIED}/{path}", text.encode("utf-8", "backslashreplace"), mode)
-    return outcome.OK, report, work
+    return exit_status.OK, report, work
 
 
 @image.command()
@@ -204,7 +205,7 @@ def _verify(common: options.Common, place: source.Place, ignore_seal: bool, untr
         left = record.unsealed(place.root, carried)
         if left:
             say(f"it is not sealed: {', '.join(left[:10])}{f' and {len(left) - 10} more' if len(left) > 10 else ''}")
-            status = status or outcome.OPEN
+            status = status or exit_status.OPEN
     return status
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
+from hostmend.core.exit_status import CANNOT, OK
 from hostmend.notify import settings as notifications
-from hostmend.outcome import CANNOT, OK
 
 FILE = click.option(
     "--notify",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from hostmend import catalog
-from hostmend.errors import HostmendError, near
+from hostmend.core.errors import HostmendError, near
 from hostmend.report.formats import FORMATS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -208,9 +208,9 @@ def gather(given: dict[str, Any]) -> Common:
 
 def _waivers(inventory: tuple[str, ...]) -> Path | None:
     """Return this machine's waivers where it is what is meant; complain of a file that cannot be taken before anything runs."""
-    from hostmend import session, waivers
+    from hostmend import ansible_run, waivers
 
-    if not inventory and not session.UserConfig(os.environ).has_inventory():
+    if not inventory and not ansible_run.UserConfig(os.environ).has_inventory():
         from hostmend.cli.waive import this_machine
 
         waivers.load(this_machine())

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hostmend import catalog, outcome, plan, waves
+from hostmend import catalog, waves
+from hostmend.core import exit_status, plan
 from hostmend.events import Run
 from hostmend.report.text import visible
 
@@ -55,7 +56,7 @@ class Plan:
             for one in host.findings
             if one.get("status") == "open"
         ]
-        for name, one in sorted(everything, key=lambda pair: (-outcome.gravity(pair[1]), str(pair[1].get("check")))):
+        for name, one in sorted(everything, key=lambda pair: (-exit_status.gravity(pair[1]), str(pair[1].get("check")))):
             if plan.identity(one) in run.hosts[name].mend:
                 groups.setdefault(str(one.get("check")), []).append((name, one))
             else:

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from hostmend import plan, waves
+from hostmend import waves
 from hostmend.cli import options
 from hostmend.cli.plan_view import Plan, counted, planned
-from hostmend.errors import HostmendError, StoppedError
+from hostmend.core import plan
+from hostmend.core.errors import HostmendError, StoppedError
 from hostmend.events import Run
 
 

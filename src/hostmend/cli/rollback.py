@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hostmend import outcome
 from hostmend.cli import options
-from hostmend.errors import HostmendError, StoppedError
+from hostmend.core import exit_status
+from hostmend.core.errors import HostmendError, StoppedError
 from hostmend.events import HostState, Run
 from hostmend.report.text import visible
 
@@ -81,7 +81,7 @@ def rollback(
         _tell("table", foretold, "What will go back", stderr=True)
         if not click.confirm(f"Take {run} back?", default=False, err=True):
             click.echo("Nothing was changed.", err=True)
-            return outcome.OK
+            return exit_status.OK
     done = work.ansible("rollback.yml", variables)
     if not work.stopped:
         _known(done, run)
@@ -154,7 +154,7 @@ def _trouble(host: HostState) -> str:
 
 
 def _status(run: Run) -> int:
-    return outcome.CANNOT if any(_trouble(host) for host in run.hosts.values()) else outcome.OK
+    return exit_status.CANNOT if any(_trouble(host) for host in run.hosts.values()) else exit_status.OK
 
 
 def _tell(form: str, run: Run, title: str, stderr: bool = False) -> int:

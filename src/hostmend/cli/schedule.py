@@ -13,9 +13,9 @@ import click
 from hostmend import catalog
 from hostmend.cli import say
 from hostmend.cli.options import split_names
-from hostmend.errors import HostmendError, near
-from hostmend.outcome import OK
-from hostmend.plan import RISKS
+from hostmend.core.errors import HostmendError, near
+from hostmend.core.exit_status import OK
+from hostmend.core.plan import RISKS
 from hostmend.schedule import calendar
 from hostmend.schedule.model import CRON, NAME, SYSTEMD, USER, Places, Schedule, read
 

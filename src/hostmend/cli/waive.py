@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from hostmend import catalog, session, waivers
-from hostmend.errors import HostmendError, near
+from hostmend import ansible_run, catalog, waivers
+from hostmend.core.errors import HostmendError, near
 from hostmend.report.text import visible
 
 INVENTORY = click.option(
@@ -41,7 +41,7 @@ def place(inventory: str | None, file: Path | None) -> Path:
 
 def own_inventory() -> str | None:
     """Return the inventory of the user's own configuration of Ansible."""
-    config = session.UserConfig(os.environ)
+    config = ansible_run.UserConfig(os.environ)
     given = os.environ.get("ANSIBLE_INVENTORY")
     if given:
         return given.split(",")[0]

@@ -17,11 +17,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from hostmend import __version__, catalog, outcome, session
+from hostmend import __version__, ansible_run, catalog
 from hostmend.cli import say, wide_console
 from hostmend.cli.options import Common, password_flags
 from hostmend.cli.progress import Progress
-from hostmend.errors import HostmendError, StoreError
+from hostmend.core import exit_status
+from hostmend.core.errors import HostmendError, StoreError
 from hostmend.events import HostState, Run
 from hostmend.store import FINISHED, STOPPED, Store, now, state_directory
 
@@ -44,7 +45,7 @@ class Work:
             **({"classes": list(common.classes)} if common.classes else {}),
             **({"become": True} if "--become" in common.ansible else {}),
         }
-        self.stop = session.Stop()
+        self.stop = ansible_run.Stop()
         self.console: Console = wide_console(stderr=True)
         self.keeper = Keeper(self.run)
 
@@ -63,7 +64,7 @@ class Work:
             given["hostmend_waivers"] = str(common.waivers)
         if common.classes:
             given["hostmend_classes"] = list(common.classes)
-        request = session.Request(
+        request = ansible_run.Request(
             playbook=playbook,
             inventory=common.inventory,
             limit=common.limit,
@@ -90,7 +91,7 @@ class Work:
                 run.take(event)
 
             show = _show_ansible if common.verbosity else None
-            result = session.run(request, take, self.stop, show)
+            result = ansible_run.run(request, take, self.stop, show)
         if result.status != "stopped" and not run.hosts:
             self.keeper.give_up()
             raise HostmendError(_why_nothing(result, run, common))
@@ -127,8 +128,8 @@ class Work:
             table.show(filtered(report, self.common.severity), Console(), files)
         if self.stopped:
             say(f"stopped; what was done by then is kept as run {self.run['id']}")
-            return outcome.STOPPED
-        return outcome.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
+            return exit_status.STOPPED
+        return exit_status.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
 
     def _notify(self, report: dict[str, Any]) -> dict[str, Any]:
         """Tell the channels; return the report with what came of it. Whatever fails there fails no run."""
@@ -238,9 +239,9 @@ def filtered(report: dict[str, Any], severity: str | None) -> dict[str, Any]:
     """Return the report less the findings below a severity; counts and scores stay those of the whole."""
     if severity is None:
         return report
-    least = outcome.GRAVITY[severity]
+    least = exit_status.GRAVITY[severity]
     hosts = {
-        name: {**host, "findings": [one for one in host["findings"] if outcome.gravity(one) >= least]}
+        name: {**host, "findings": [one for one in host["findings"] if exit_status.gravity(one) >= least]}
         for name, host in report["hosts"].items()
     }
     return {**report, "hosts": hosts}
@@ -250,13 +251,13 @@ def _show_ansible(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _why_nothing(result: session.Result, run: Run, common: Common) -> str:
+def _why_nothing(result: ansible_run.Result, run: Run, common: Common) -> str:
     """Return in one line why no host was worked on."""
     for line in result.errors:
         if "no hosts to target" in line or "leaves us with no hosts" in line:
             break
         if line:
-            return f"Ansible could not begin: {outcome.one_line(line, 500)}"
+            return f"Ansible could not begin: {exit_status.one_line(line, 500)}"
     where = ", ".join(common.inventory) or "the inventory"
     if common.limit:
         return f"no host of {where} is meant by --limit {common.limit}"

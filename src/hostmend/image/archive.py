@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.image.filesystem import call
 
 #: How each ending is compressed: the program, and its words for the same bytes every time.

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 #: ELF machine numbers, by the names that ``uname -m`` gives.
 MACHINES = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.image import archive, filesystem, storage
 
 #: What hostmend needs in an image, what its fixes use, and what makes it boot.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.image import archive
 from hostmend.image.filesystem import call, undisturbed
 

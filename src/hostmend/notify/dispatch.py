@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hostmend.errors import HostmendError, near
-from hostmend.notify import deliver, news, pending, secret
+from hostmend.core.errors import HostmendError, near
+from hostmend.notify import deliver, pending, secret
+from hostmend.notify import message as news
 from hostmend.notify.settings import Channel, Settings
-from hostmend.store import lives, state_directory
+from hostmend.store import history, state_directory
 
 Send = Callable[[Mapping[str, str]], str]
 Result = dict[str, str]
@@ -100,7 +101,7 @@ class Dispatcher:
     def _after_run(self, report: Mapping[str, Any], state: dict[str, Any]) -> list[Result]:
         lost = _lost(report)
         known = state.setdefault("lost", {})
-        scope = lives.scope(report["run"])
+        scope = history.scope(report["run"])
         newly = [name for name in lost if name not in known.get(scope, ())]
         known[scope] = [*(name for name in known.get(scope, ()) if name not in report["hosts"]), *lost]
         nothing: list[Result] = []

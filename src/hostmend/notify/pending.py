@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hostmend.notify.news import ordered
+from hostmend.notify.message import ordered
 
 #: Per channel; what is older or more is dropped.
 ITEMS, RUNS, DAYS = 300, 20, 14

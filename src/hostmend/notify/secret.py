@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 from hostmend.notify.settings import Channel, Settings, Vaulted
 
 LIMIT = 64 * 1024

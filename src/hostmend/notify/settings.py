@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 import yaml
 
-from hostmend import catalog, outcome, windows
-from hostmend.errors import HostmendError, near
-from hostmend.finding import GRADES, grade
+from hostmend import catalog
+from hostmend.core import exit_status, maintenance_windows
+from hostmend.core.errors import HostmendError, near
+from hostmend.core.finding import GRADES, grade
 
 #: Ansible reads only those files of group_vars that bear the name of a group, so it leaves this one alone.
 PLACE = "group_vars/hostmend_notify.yml"
@@ -40,7 +41,7 @@ class Channel:
     classes: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     what: str = "new"  # or open: all that is open, at each run
-    quiet: tuple[windows.Window, ...] = ()
+    quiet: tuple[maintenance_windows.Window, ...] = ()
     zone: datetime.tzinfo | None = None
     digest: str = ""
     digest_at: datetime.time = datetime.time(8, 0)
@@ -52,7 +53,7 @@ class Channel:
         word = grade(finding)
         if self.grades and word not in self.grades:
             return False
-        if not self.grades and outcome.GRAVITY.get(word, 1) < outcome.GRAVITY[self.at_least]:
+        if not self.grades and exit_status.GRAVITY.get(word, 1) < exit_status.GRAVITY[self.at_least]:
             return False
         return self.hears_of(host) and _chosen(str(finding.get("class")), self.classes)
 
@@ -258,7 +259,7 @@ def _rules(name: str, given: _Lined, top: _Lined, teller: _Teller) -> dict[str, 
             except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
                 stop(f"no such time zone: {value}")
         elif key == "at_least":
-            if value not in outcome.GRAVITY:
+            if value not in exit_status.GRAVITY:
                 stop(f"at_least is one of {', '.join(GRADES)}, not {value}")
             made[key] = value
         elif key in ("grades", "classes", "hosts"):
@@ -303,12 +304,12 @@ def _clock(value: Any, stop: Stop) -> datetime.time:
         stop(f"digest_at is a time of day such as '08:00', not {value}")
 
 
-def _quiet(value: Any, zone: zoneinfo.ZoneInfo | None, stop: Stop) -> tuple[windows.Window, ...]:
+def _quiet(value: Any, zone: zoneinfo.ZoneInfo | None, stop: Stop) -> tuple[maintenance_windows.Window, ...]:
     made = []
     for one in value if isinstance(value, list) else [value]:
         try:
-            window = windows.parse(str(one))
+            window = maintenance_windows.parse(str(one))
         except HostmendError:
             stop(f"{one!r} is no quiet time: write it as '22:00-07:00' or 'Sat,Sun 00:00-00:00 Europe/Berlin'")
-        made.append(windows.Window(window.days, window.begin, window.end, window.zone or zone, window.text))
+        made.append(maintenance_windows.Window(window.days, window.begin, window.end, window.zone or zone, window.text))
     return tuple(made)

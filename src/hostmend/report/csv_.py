@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hostmend.finding import grade
+from hostmend.core.finding import grade
 from hostmend.report.text import visible
 
 COLUMNS = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from hostmend.finding import grade
+from hostmend.core.finding import grade
 from hostmend.report.text import visible
 
 _TAGS = {

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hostmend.finding import GRADES, grade
-from hostmend.report import alike
+from hostmend.core.finding import GRADES, grade
+from hostmend.report import grouping
 from hostmend.report.text import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=\"'/])")
@@ -49,7 +49,7 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
     rows = [one for one in host["findings"] if one["status"] in SHOWN or one.get("outcome")]
     if rows:
         lines += ["| | Finding | Where | Check | Fix |", "| --- | --- | --- | --- | --- |"]
-    for group in alike.gather(rows):
+    for group in grouping.gather(rows):
         finding = group[0]
         word = finding.get("outcome") if finding.get("outcome") in ("mended", "made_worse") else None
         word = word or (grade(finding) if finding["status"] == "open" else finding["status"])

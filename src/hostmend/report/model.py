@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hostmend import catalog as catalogue
-from hostmend.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
-from hostmend.report import outcome, score
+from hostmend.core import comparison
+from hostmend.core.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
+from hostmend.report import score
 
 SCHEMA = 1
 _STATUS_ORDER = {name: place for place, name in enumerate(("open", "unknown", "waived", "not_assessed", "passed"))}
@@ -51,7 +52,7 @@ def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) 
     if result.get("before"):
         before = [_finding(one, catalog, language) for one in result["before"]]
         score_before = score.host_score(before)
-        findings = outcome.compare(before, findings)
+        findings = comparison.compare(before, findings)
     findings.sort(key=order)
     _tie(findings, result.get("changes") or ())
     made: dict[str, Any] = {

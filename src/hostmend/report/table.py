@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hostmend.finding import GRADES, grade
-from hostmend.report import alike
+from hostmend.core.finding import GRADES, grade
+from hostmend.report import grouping
 from hostmend.report.text import visible, words_of_age
 
 STYLES = {
@@ -94,7 +94,7 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
     table.add_column(no_wrap=True, min_width=7)
     table.add_column(overflow="fold", ratio=1)
     table.add_column(no_wrap=True)
-    for group in alike.gather(_rows(host)):
+    for group in grouping.gather(_rows(host)):
         table.add_row(*_row(group))
     if not table.row_count:
         table.add_row(Text("ok" if host["status"] == "ok" else "", style="green"), Text("nothing open"), Text())

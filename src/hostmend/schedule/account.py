@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 #: Tells the user that was made for schedules from one that was there before.
 GECOS = "hostmend schedules"

@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 WORDS = {
     "minutely": "* * * * *",

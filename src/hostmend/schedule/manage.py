@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hostmend.errors import HostmendError
-from hostmend.outcome import one_line
+from hostmend.core.errors import HostmendError
+from hostmend.core.exit_status import one_line
 from hostmend.schedule import account, calendar, files
 from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, variables, vaults
 from hostmend.schedule.runner import FOLDER, KILLED

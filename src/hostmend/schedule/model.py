@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostmend.errors import HostmendError
+from hostmend.core.errors import HostmendError
 
 USER = "hostmend"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from hostmend.cli import say
-from hostmend.errors import HostmendError
-from hostmend.outcome import CANNOT, OK, OPEN, STOPPED, one_line
+from hostmend.core.errors import HostmendError
+from hostmend.core.exit_status import CANNOT, OK, OPEN, STOPPED, one_line
 from hostmend.retention import Keep
 from hostmend.schedule import account
 from hostmend.schedule.files import GRACE

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hostmend.errors import StoreError
+from hostmend.core.errors import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -180,10 +180,10 @@ class Store:
 
     def finish(self, report: Mapping[str, Any], status: str) -> dict[str, Any]:
         """Keep a run's report, whether or not its beginning was noted; return it with its findings' lives."""
-        from hostmend.store import lives
+        from hostmend.store import history
 
         with self._begin() as connection:
-            made = lives.annotated(connection, report)
+            made = history.annotated(connection, report)
             self._keep(connection, made, status)
         return made
 
@@ -191,13 +191,13 @@ class Store:
     def _keep(connection: Connection, report: Mapping[str, Any], status: str) -> None:
         import sqlalchemy as sa
 
-        from hostmend.store import lives, tables
+        from hostmend.store import history, tables
 
         run = report["run"]
         identity = str(run["id"])
         row = {
-            "scope": lives.scope(run),
-            "selection": lives.selection(run),
+            "scope": history.scope(run),
+            "selection": history.selection(run),
             "started": run["started"],
             "finished": run["finished"],
             "mode": run["mode"],

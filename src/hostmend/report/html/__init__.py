@@ -23,8 +23,8 @@ import yaml
 from markupsafe import Markup, escape
 
 from hostmend import catalog as catalogue
-from hostmend.finding import GRADES, RISKS, grade
-from hostmend.report import alike, model
+from hostmend.core.finding import GRADES, RISKS, grade
+from hostmend.report import grouping, model
 from hostmend.report.text import visible, words_of_age
 
 HERE = Path(__file__).parent
@@ -279,7 +279,7 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "counts": counts,
                 "grades": grades,
                 "system": _system(host.get("system")),
-                "todo": alike.gather(
+                "todo": grouping.gather(
                     [one for one in host["findings"] if one["status"] in ATTENTION or one.get("outcome")]
                 ),
                 "rest": [one for one in host["findings"] if one["status"] not in ATTENTION and not one.get("outcome")],

@@ -1,0 +1,442 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What would listen once a root filesystem that is not running has booted, by what its configuration files say.
+
+Of each service that a boot starts the files are read as the service itself reads them, as far as addresses and ports
+go. What a service that is not known here listens on cannot be told, and is a gap.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import inetd
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
+from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading
+
+# Services that do not listen on the network, whatever their configuration says.
+SILENT = (
+    "systemd-*", "getty*", "serial-getty*", "console-getty*", "container-getty*", "dbus*", "cron*", "anacron*", "atd.*",
+    "e2scrub*", "fstrim*", "logrotate*", "apt-daily*", "apt-news*", "esm-cache*", "dpkg-db-backup*", "man-db*", "nftables*",
+    "hostmend-*", "ufw*", "firewalld*", "netfilter-persistent*", "iptables*", "ip6tables*", "fail2ban*",
+    "unattended-upgrades*", "auditd*", "rtkit*", "polkit*", "udisks2*", "accounts-daemon*", "ModemManager*",
+    "wpa_supplicant*", "NetworkManager*", "networking*", "ifup*", "ifupdown*", "cloud-*", "keyboard-setup*",
+    "console-setup*", "kmod*", "lvm2*", "dm-event*", "blk-availability*", "mdadm*", "mdmonitor*", "multipath*",
+    "smart*", "qemu-guest-agent*", "open-vm-tools*", "vgauth*", "hwclock*", "sysstat*", "apparmor*", "selinux*",
+    "setvtrgb*", "plymouth*", "grub*", "thermald*", "irqbalance*", "acpid*", "haveged*", "rng*", "rsyslog*",
+    "snapd.apparmor*", "sssd*", "nscd*", "oddjobd*", "tuned*", "kdump*", "dnf-*", "rhsm*", "certbot*", "sudo*", "procps*",
+    "iscsi*", "open-iscsi*", "nfs-client*", "remote-fs*", "blkmapd*", "sshd-keygen*", "ssh-keygen*", "regenerate*",
+    "import-state*", "loadmodules*", "rc-local*", "udev*", "x11-common*", "wtmpdb*", "lastlog*", "pwck*", "aide*")
+WILD = ((4, "0.0.0.0"), (6, "::"))
+LOCAL = ((4, "127.0.0.1"), (6, "::1"))
+MOST = 500
+NO_INIT = "there is no init in it that would start services: what listens is what it is run with"
+
+
+def _on(addresses, port, proto="tcp"):
+    return [(proto, family, address, port) for family, address in addresses]
+
+
+def address_of(text):
+    """Return [(family, address)] of an address as configurations write it; None of a name."""
+    text = text.strip().strip("[]")
+    if text in ("", "*", "any"):
+        return list(WILD)
+    if text == "localhost":
+        return list(LOCAL)
+    if re.match(r"[0-9.]+\Z", text):
+        return [(4, text)]
+    if re.match(r"[0-9A-Fa-f:]+(%\w+)?\Z", text):
+        return [(6, text)]
+    return None
+
+
+def _files(host, *patterns):
+    """Return the texts of files, a last part with ``*`` for all of that folder."""
+    texts = []
+    for pattern in patterns:
+        folder, slash, name = pattern.rpartition("/")
+        names = [one for one in host.list(folder) if fnmatch.fnmatchcase(one, name)] if "*" in name else [name]
+        texts += [host.read(folder + slash + one) or "" for one in names]
+    return texts
+
+
+def sshd(host, service):
+    """Return where sshd listens: all Port and ListenAddress lines count, those of included files too."""
+    main = host.read("/etc/ssh/sshd_config") or ""
+    text = ""
+    for line in main.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0].lower() == "include":
+            for pattern in words[1:]:
+                text += "\n".join(_files(host, pattern if pattern.startswith("/") else "/etc/ssh/" + pattern)) + "\n"
+        else:
+            text += line + "\n"
+    ports, where = [], []
+    for line in text.splitlines():
+        words = line.replace("=", " ", 1).split()
+        if len(words) < 2:
+            continue
+        if words[0].lower() == "match":
+            break
+        if words[0].lower() == "port" and words[1].isdecimal():
+            ports.append(int(words[1]))
+        elif words[0].lower() == "listenaddress":
+            where.append(words[1])
+    flags = list(service.argv)
+    ports = [int(flags[at + 1]) for at, word in enumerate(flags[:-1]) if word == "-p" and flags[at + 1].isdecimal()] or ports
+    made = []
+    for one in where or ["*"]:
+        match = re.match(r"\[?([^\]]*?)\]?:(\d+)\Z", one) if one.count(":") == 1 or one.startswith("[") else None
+        addresses = address_of(match.group(1) if match else one)
+        if addresses is None:
+            return None
+        for port in [int(match.group(2))] if match else ports or [22]:
+            made += _on(addresses, port)
+    return made
+
+
+def redis(host, service):
+    """Return where Redis, Valkey or KeyDB listens."""
+    settings = redis_settings(host, service)
+    if settings is None or settings.gaps:
+        return None
+    return redis_addresses(settings, "sentinel" in service.program)
+
+
+def redis_settings(host, service):
+    """Return the Settings of a service of Redis, its command line read last; None where its file is not known."""
+    words = list(service.argv[1:])
+    path = next((word for word in words if word.endswith(".conf")), "")
+    if not path.startswith("/"):
+        return None
+    settings = config.read_settings(path, host.read, host.list)
+    at = 0
+    while at < len(words):
+        if words[at].startswith("--"):
+            name, values = words[at][2:], []
+            while at + 1 < len(words) and not words[at + 1].startswith("--"):
+                at += 1
+                values.append(words[at])
+            settings.entries.append((name.lower(), values, service.name, 0))
+        at += 1
+    return settings
+
+
+def redis_addresses(settings, sentinel=False):
+    """Return (proto, family, address, port) of each address that the settings have it listen on."""
+    made = []
+    ports = [(settings.last(name) or ["0"])[0] for name in ("port", "tls-port")]
+    if sentinel and settings.place("port") == "":
+        ports[0] = "26379"
+    bind = settings.last("bind") or ["*", "-::*"]
+    for port in [int(port) for port in ports if port.isdecimal() and int(port)]:
+        for one in bind:
+            one = one.lstrip("-")
+            addresses = {"*": [WILD[0]], "::*": [WILD[1]]}.get(one) or address_of(one)
+            if addresses is None:
+                return None
+            made += _on(addresses, port)
+    return made
+
+
+def mysql(host, service):
+    """Return where MySQL or MariaDB listens, by the last value of the option files."""
+    bind, port, network, section = "*", 3306, True, ""
+    for text in _files(host, "/etc/my.cnf", "/etc/mysql/my.cnf", "/etc/my.cnf.d/*.cnf", "/etc/mysql/conf.d/*.cnf",
+                       "/etc/mysql/mysql.conf.d/*.cnf", "/etc/mysql/mariadb.conf.d/*.cnf"):
+        for line in text.splitlines():
+            line = line.split("#", 1)[0].strip()
+            if line.startswith("["):
+                section = line.strip("[]").lower()
+            elif section.startswith(("mysqld", "server", "mariadb")):
+                key, unused, value = (part.strip().strip("\"'") for part in line.partition("="))
+                key = key.replace("_", "-")
+                if key == "bind-address":
+                    bind = value
+                elif key == "port" and value.isdecimal():
+                    port = int(value)
+                elif key == "skip-networking":
+                    network = value.lower() in ("0", "off")
+    if not network:
+        return []
+    made = []
+    for one in bind.split(","):
+        addresses = address_of(one)
+        if addresses is None:
+            return None
+        made += _on(addresses, port)
+    return made
+
+
+def postgresql(host, service):
+    """Return where each cluster of Debian's PostgreSQL listens, or the one of another distribution."""
+    folders = ["/etc/postgresql/%s/%s" % (version, cluster) for version in host.list("/etc/postgresql")
+               for cluster in host.list("/etc/postgresql/" + version)] or ["/var/lib/pgsql/data"]
+    made = []
+    for folder in folders:
+        text = "\n".join(_files(host, folder + "/postgresql.conf", folder + "/conf.d/*.conf",
+                                folder.replace("/etc/", "/var/lib/") + "/postgresql.auto.conf"))
+        if not text.strip():
+            return None
+        where, port = "localhost", 5432
+        for key, value in re.findall(r"^\s*(listen_addresses|port)\s*=?\s*'?([^'#\n]*)", text, re.M):
+            if key == "port":
+                port = int(value) if value.strip().isdecimal() else port
+            else:
+                where = value
+        for one in [one for one in where.split(",") if one.strip()]:
+            addresses = address_of(one)
+            if addresses is None:
+                return None
+            made += _on(addresses, port)
+    return made
+
+
+def nginx(host, service):
+    """Return where nginx listens."""
+    made = []
+    for text in _files(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"):
+        text = re.sub(r"#[^\n]*", "", text)
+        for value in re.findall(r"(?:^|[;{}\s])listen\s+([^;\s]+)[^;]*;", text):
+            if value.startswith("unix:"):
+                continue
+            address, colon, port = value.rpartition(":")
+            if value.isdecimal():
+                made += _on([WILD[0]], int(value))
+            elif colon and port.isdecimal():
+                addresses = [WILD[0]] if address == "*" else address_of(address)
+                if addresses is None:
+                    return None
+                made += _on(addresses, int(port))
+            else:
+                addresses = address_of(value)
+                if addresses is None:
+                    return None
+                made += _on(addresses, 80)
+    return list(dict.fromkeys(made))
+
+
+def apache(host, service):
+    """Return where Apache listens; modules decide about 443, so a port within an IfModule counts."""
+    made = []
+    for text in _files(host, "/etc/apache2/ports.conf", "/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf",
+                       "/etc/httpd/conf.d/*.conf", "/etc/apache2/sites-enabled/*"):
+        ssl = bool(host.exists("/etc/apache2/mods-enabled/ssl.load") or host.exists("/etc/httpd/conf.modules.d/00-ssl.conf"))
+        inside = ""
+        for line in text.splitlines():
+            words = line.split()
+            if words and words[0].lower() == "<ifmodule":
+                inside = words[1].lower() if len(words) > 1 else "?"
+            elif words and words[0].lower() == "</ifmodule>":
+                inside = ""
+            elif len(words) > 1 and words[0].lower() == "listen" and not (("ssl" in inside or "tls" in inside) and not ssl):
+                address, unused, port = words[1].rpartition(":")
+                addresses = address_of(address)
+                if addresses is None or not port.isdecimal():
+                    return None
+                made += _on(addresses, int(port))
+    return list(dict.fromkeys(made))
+
+
+def memcached(host, service):
+    """Return where memcached listens."""
+    text = host.read("/etc/memcached.conf") or ""
+    options = dict(re.findall(r"^\s*-([lpU])\s*(\S+)", text, re.M))
+    addresses = address_of(options.get("l", "*").split(",")[0])
+    port = int(options["p"]) if options.get("p", "").isdecimal() else 11211
+    return None if addresses is None else _on(addresses, port)
+
+
+def postfix(host, service):
+    """Return where Postfix takes mail, and submission where its master runs it."""
+    main = dict(re.findall(r"^(inet_interfaces|inet_protocols)\s*=\s*(.*)$", host.read("/etc/postfix/main.cf") or "", re.M))
+    where = main.get("inet_interfaces", "all").strip()
+    addresses = LOCAL if where == "loopback-only" else WILD if where == "all" else None
+    if addresses is None:
+        found = [address_of(one) for one in re.split(r"[,\s]+", where) if one]
+        if any(one is None for one in found):
+            return None
+        addresses = [pair for one in found for pair in one]
+    ports = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
+    made = []
+    for line in (host.read("/etc/postfix/master.cf") or "smtp inet").splitlines():
+        words = line.split()
+        if len(words) > 1 and words[1] == "inet" and not line.startswith(("#", " ", "\t")):
+            port = ports.get(words[0], int(words[0]) if words[0].isdecimal() else None)
+            if port:
+                made += _on(addresses, port)
+    return made
+
+
+def cups(host, service):
+    """Return where CUPS listens."""
+    made = []
+    for word in re.findall(r"^\s*(?:Listen|Port)\s+(\S+)", host.read("/etc/cups/cupsd.conf") or "", re.M | re.I):
+        if word.startswith("/"):
+            continue
+        address, unused, port = word.rpartition(":")
+        addresses = address_of(address or "*")
+        if addresses is None or not port.isdecimal():
+            return None
+        made += _on(addresses, int(port))
+    return made
+
+
+def docker(host, service):
+    """Return nothing where dockerd has its socket alone; its TCP addresses are not told apart here."""
+    text = (host.read("/etc/docker/daemon.json") or "") + " ".join(service.argv)
+    return None if "tcp://" in text else []
+
+
+def resolved(host, service):
+    """Return what systemd-resolved listens on: its stub on loopback, and LLMNR and multicast DNS where they are on."""
+    text = "\n".join(_files(host, "/etc/systemd/resolved.conf", "/etc/systemd/resolved.conf.d/*.conf"))
+    off = dict(re.findall(r"^(LLMNR|MulticastDNS)=(\S+)", text, re.M))
+    made = _on([(4, "127.0.0.53")], 53) + _on([(4, "127.0.0.53")], 53, "udp")
+    if off.get("LLMNR", "yes").lower() in ("yes", "true", "1", "on", "resolve"):
+        made += _on(WILD, 5355) + _on(WILD, 5355, "udp")
+    return made
+
+
+def fixed(*ports):
+    """Return a reader of a service whose ports are known and that listens on every address."""
+    def read(host, service):
+        return [one for text in ports for one in
+                _on(WILD, int(text.split("/")[0]), text.split("/")[1])]
+    return read
+
+
+def local(*ports):
+    """Return a reader of a service that listens on loopback alone."""
+    def read(host, service):
+        return [one for text in ports for one in _on(LOCAL, int(text.split("/")[0]), text.split("/")[1])]
+    return read
+
+
+# Units, the name that the kernel shows of the process ("" for the program's own), and how to read where it listens.
+KNOWN = (
+    (("ssh.service", "sshd.service"), "sshd", sshd),
+    (("redis*.service", "valkey*.service", "keydb*.service"), "", redis),
+    (("mariadb*.service", "mysql*.service", "mysqld*.service"), "", mysql),
+    (("postgresql*.service",), "postgres", postgresql),
+    (("nginx.service",), "nginx", nginx),
+    (("apache2.service",), "apache2", apache),
+    (("httpd.service",), "httpd", apache),
+    (("memcached*.service",), "memcached", memcached),
+    (("postfix*.service",), "master", postfix),
+    (("cups.service", "cups-browsed.service"), "cupsd", cups),
+    (("docker.service", "containerd.service"), "dockerd", docker),
+    (("systemd-resolved.service",), "systemd-resolve", resolved),
+    (("rpcbind.service",), "rpcbind", fixed("111/tcp", "111/udp")),
+    (("avahi-daemon.service",), "avahi-daemon", fixed("5353/udp")),
+    (("vsftpd.service", "proftpd.service", "pure-ftpd.service"), "", fixed("21/tcp")),
+    (("xrdp.service",), "xrdp", fixed("3389/tcp")),
+    (("xrdp-sesman.service",), "xrdp-sesman", local("3350/tcp")),
+    (("tftpd-hpa.service",), "in.tftpd", fixed("69/udp")),
+    (("snmpd.service",), "snmpd", local("161/udp")),
+    (("smbd.service", "smb.service"), "smbd", fixed("139/tcp", "445/tcp")),
+    (("nmbd.service", "nmb.service"), "nmbd", fixed("137/udp", "138/udp")),
+    (("nfs-server.service", "nfs-kernel-server.service"), "", fixed("2049/tcp")),
+    (("rsync.service", "rsyncd.service"), "rsync", fixed("873/tcp")),
+    (("chrony.service", "chronyd.service"), "chronyd", local("323/udp")),
+    (("ntpsec.service", "ntp.service", "ntpd.service"), "ntpd", fixed("123/udp")),
+    (("systemd-timesyncd.service",), "", local()),
+    (("systemd-journal-remote*", "systemd-journal-gatewayd*"), "systemd-journal", fixed("19531/tcp", "19532/tcp")),
+)
+
+
+def _known(service):
+    for globs, comm, read in KNOWN:
+        if any(fnmatch.fnmatchcase(service.name, glob) for glob in globs):
+            return (comm or service.program)[:15], read
+    if any(fnmatch.fnmatchcase(service.name, glob) for glob in SILENT) or service.type == "oneshot":
+        return "", local()
+    return "", None
+
+
+def socket_addresses(settings):
+    """Return (proto, family, address, port) of a socket unit; paths are left out."""
+    made = []
+    only = (settings.get(("Socket", "BindIPv6Only")) or [""])[-1]
+    for key, proto in (("ListenStream", "tcp"), ("ListenDatagram", "udp")):
+        for value in settings.get(("Socket", key), ()):
+            if value.startswith(("/", "@", "%", "vsock")):
+                continue
+            address, unused, port = value.rpartition(":")
+            if not port.isdecimal():
+                continue
+            made += _on(([WILD[1]] if only == "ipv6-only" else WILD) if not address else address_of(address) or WILD,
+                        int(port), proto)
+    return made
+
+
+def _supers(host, services):
+    """Return (program, unit, addresses) of the entries that xinetd or inetd would offer."""
+    running = {kind: service for kind, units in inetd.SUPER_SERVERS.items() for service in services
+               if service.name in units}
+    if not running:
+        return [], []
+    entries, unread = inetd.read_all(host.read, host.list, host.exists)
+    made = []
+    for entry in entries:
+        service = running.get(entry.kind)
+        port = entry.port or inetd.PORTS.get(entry.service, 0)
+        if service is None or not entry.enabled:
+            continue
+        if port:
+            made.append((service.program[:15] or entry.kind, service.name, _on(WILD, port, entry.proto[:3])))
+        else:
+            unread = unread + ["the port of %s in %s" % (entry.name, entry.file)]
+    return made, ["%s could not be read" % one for one in unread]
+
+
+def listeners(host):
+    """Return a Reading of what would listen after a boot, of a root filesystem that is not running; read once."""
+    return host.once("boot listeners", lambda: read_listeners(host))
+
+
+def read_listeners(host):
+    """Return a Reading of the Listeners; a gap for each service of which they cannot be told."""
+    if not host.boots:
+        return Reading((), (NO_INIT,))
+    services = host.boot_services()
+    programs = {service.name: _known(service)[0] or service.program[:15] for service in services}
+    found, gaps = _supers(host, services)
+    gaps = list(gaps) + list(host.units().gaps)
+    taken = {name for names in inetd.SUPER_SERVERS.values() for name in names}
+    for service in services:
+        comm, read = _known(service)
+        if service.name in taken:
+            continue
+        addresses = read(host, service) if read else None
+        if addresses is None:
+            gaps.append("what %s will listen on cannot be told from its files" % service.name)
+        else:
+            found.append((comm, service.name, addresses))
+    made = [_listener(proto, family, address, port, comm, name, None)
+            for comm, name, addresses in found for proto, family, address, port in addresses]
+    for unit in host.units().items:
+        if unit.name.endswith(".socket") and boot.starts(unit):
+            settings = boot.unit_text(host, unit.name, unit.fragment)
+            serves = (settings.get(("Socket", "Service")) or [unit.name.replace(".socket", ".service")])[-1]
+            for proto, family, address, port in socket_addresses(settings):
+                # The service takes the listener over once it runs; until then it is systemd's.
+                made.append(_listener(proto, family, address, port, programs.get(serves) or "systemd",
+                                      serves if serves in programs else "init.scope", unit.name))
+    seen = {}
+    for one in made:
+        known = seen.setdefault((one.proto, one.family, one.address, one.port, one.process), one)
+        if one.socket_unit and not known.socket_unit:
+            seen[(one.proto, one.family, one.address, one.port, one.process)] = one
+    return Reading(tuple(seen.values())[:MOST], tuple(gaps))
+
+
+def _listener(proto, family, address, port, comm, unit, socket_unit):
+    return Listener(proto=proto, family=family, address=address, port=port, path="", inode=0, netns=0, process=comm,
+                    unit=unit, socket_unit=socket_unit)

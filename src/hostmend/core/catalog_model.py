@@ -1,0 +1,148 @@
+"""What a check is, and a finding joined with it: the catalogue without the reading of its files.
+
+Standard library only, and Python 3.8 or newer: the agent of hosts that audit themselves carries this module as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hostmend.core.finding import LEVELS, RISKS, SEVERITIES
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text in the languages of the catalogue."""
+
+    en: str
+    zh_TW: str  # noqa: N815 - the name of the locale
+
+    def get(self, language: str) -> str:
+        """Return the text in ``language``, in English where there is none."""
+        return (self.zh_TW if language == "zh_TW" else "") or self.en
+
+
+@dataclass(frozen=True)
+class Option:
+    """One policy option: ``hostmend_<class>_<name>`` in the inventory, ``<class>_<name>`` for the role."""
+
+    name: str
+    type: str
+    default: Any
+    description: Text
+    secret: bool = False  # never shown, never logged
+    detector: bool = True  # False: only the role takes it
+    role: bool = True  # False: only the detector takes it
+    elements: str | None = None
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What mends a finding. No role: a person does."""
+
+    risk: str
+    role: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def as_dict(self, risk: str | None = None) -> dict[str, Any]:
+        made: dict[str, Any] = {"risk": risk or self.risk}
+        if self.role:
+            made = {"role": self.role, "tags": list(self.tags), **made}
+        return made
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a class."""
+
+    id: str
+    class_name: str
+    kind: str
+    grade: str  # severity of a vulnerability, level of an alert
+    title: Text
+    why: Text
+    change: Text
+    fix: Fix
+    references: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> str | None:
+        return self.grade if self.kind == "vulnerability" else None
+
+    @property
+    def level(self) -> str | None:
+        return self.grade if self.kind == "alert" else None
+
+
+@dataclass(frozen=True)
+class IssueClass:
+    """One class of issues: its checks and its policy."""
+
+    name: str
+    title: Text
+    description: Text
+    policy: Mapping[str, Option] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All classes, and the options that all of them share."""
+
+    classes: Mapping[str, IssueClass]
+    common: Mapping[str, Option]
+
+    @functools.cached_property
+    def checks(self) -> Mapping[str, Check]:
+        return {check.id: check for one in self.classes.values() for check in one.checks.values()}
+
+    def check(self, name: str) -> Check | None:
+        return self.checks.get(name)
+
+    def select(self, names: Iterable[str]) -> Iterator[Check]:
+        """Yield the checks that ``names`` (check ids and class names) mean; raise KeyError for an unknown one."""
+        for name in names:
+            if name in self.classes:
+                yield from self.classes[name].checks.values()
+            else:
+                yield self.checks[name]
+
+
+def join(finding: Mapping[str, Any], catalog: Catalog, language: str = "en") -> dict[str, Any]:
+    """Return the finding with what the catalogue knows of its check.
+
+    Severity, level and risk that the detector set for the single case stay. A finding whose check the
+    catalogue does not know is kept as it is, of medium severity and for a person to mend: it is never dropped.
+    """
+    made = dict(finding)
+    name = str(made.get("check", ""))
+    made.setdefault("class", name.split(".", 1)[0])
+    risk = made.pop("risk", None)
+    check = catalog.check(name)
+    if check is None:
+        if made.setdefault("kind", "vulnerability") == "alert":
+            made.setdefault("level", "suspicious")
+        else:
+            made.setdefault("severity", "medium")
+        made.setdefault("title", name)
+        made.setdefault("fix", {"risk": "manual"})
+        made.setdefault("references", [])
+        return made
+    made["kind"] = check.kind
+    if check.kind == "vulnerability":
+        made["severity"] = made["severity"] if made.get("severity") in SEVERITIES else check.grade
+        made.pop("level", None)
+    else:
+        made["level"] = made["level"] if made.get("level") in LEVELS else check.grade
+        made.pop("severity", None)
+    made["title"] = check.title.get(language)
+    if risk is None and isinstance(made.get("fix"), Mapping):  # joined before: the single case's risk stays
+        risk = made["fix"].get("risk")
+    made["fix"] = check.fix.as_dict(risk if risk in RISKS else None)
+    given = [str(one) for one in made.get("references") or ()]
+    made["references"] = list(dict.fromkeys([*given, *check.references]))
+    return made
