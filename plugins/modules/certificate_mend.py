@@ -520,7 +520,7 @@ class Mender:
         missing = [name for name in item["names"] if not x509.covers(made[0], name)]
         if missing:
             raise Failure("what the private authority has issued is not for %s" % ", ".join(missing))
-        blocks = [match.group(0) for match in x509.PEM.finditer(chain)]
+        blocks = x509.blocks(chain)[0]
         # The root is what clients have already.
         kept = [block for block, one in zip(blocks, made) if not one["self_issued"]] or blocks[:1]
         place, key = staged(item["certificate"], "pem"), staged(item["certificate"], "key")

@@ -196,7 +196,7 @@ class Units:
         """False where disabling would take units along that are not ours to touch, by ``Also=``."""
         try:
             with open(state.get("FragmentPath") or os.devnull, encoding="utf-8", errors="replace") as handle:
-                also = re.findall(r"^\s*Also\s*=(.*)$", handle.read(), re.MULTILINE)
+                also = re.findall(r"^[ \t]*Also\s*=(.*)$", handle.read(), re.MULTILINE)
         except OSError:
             also = []
         return all(other in self.names for line in also for other in line.split())

@@ -21,7 +21,7 @@ ENGINES = (
     (re.compile(r"libpod-(?:conmon-)?([0-9a-f]{12,64})"), "podman"),
     (re.compile(r"cri-containerd[-:]([0-9a-f]{12,64})"), "containerd"),
     (re.compile(r"crio-([0-9a-f]{12,64})"), "crio"),
-    (re.compile(r"/kubepods[^\n]*/([0-9a-f]{32,64})"), "kubernetes"),
+    (re.compile(r"/kubepods[^\n]{0,400}/([0-9a-f]{32,64})"), "kubernetes"),
     (re.compile(r"/lxc(?:\.payload)?[./]([^/\n]+)"), "lxc"),
     (re.compile(r"/machine\.slice/(?:machine-|systemd-nspawn@)([^/\n]+?)\.(?:scope|service)"), "machine"),
 )

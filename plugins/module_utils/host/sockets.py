@@ -136,7 +136,7 @@ def owners_of(inodes, processes):
 
 def listen_matches(listen, proto, address, port, path):
     """True where a socket unit's Listen= entry ("[::]:23 (Stream)") is this listener."""
-    match = re.match(r"^(.*?)\s+\((\w+)\)\s*$", listen)
+    match = re.match(r"^(.*\S)\s+\((\w+)\)\s*$", listen)
     if not match:
         return False
     where, kind = match.groups()

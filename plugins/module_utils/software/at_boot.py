@@ -185,7 +185,7 @@ def postgresql(host, service):
         if not text.strip():
             return None
         where, port = "localhost", 5432
-        for key, value in re.findall(r"^\s*(listen_addresses|port)\s*=?\s*'?([^'#\n]*)", text, re.M):
+        for key, value in re.findall(r"^[ \t]*(listen_addresses|port)\s*=?\s*'?([^'#\n]*)", text, re.M):
             if key == "port":
                 port = int(value) if value.strip().isdecimal() else port
             else:
@@ -203,7 +203,7 @@ def nginx(host, service):
     made = []
     for text in _files(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"):
         text = re.sub(r"#[^\n]*", "", text)
-        for value in re.findall(r"(?:^|[;{}\s])listen\s+([^;\s]+)[^;]*;", text):
+        for value in re.findall(r"(?:^|[;{}\s])listen\s+([^;\s]+)[^;]{0,1000};", text):
             if value.startswith("unix:"):
                 continue
             address, colon, port = value.rpartition(":")
@@ -247,7 +247,7 @@ def apache(host, service):
 def memcached(host, service):
     """Return where memcached listens."""
     text = host.read("/etc/memcached.conf") or ""
-    options = dict(re.findall(r"^\s*-([lpU])\s*(\S+)", text, re.M))
+    options = dict(re.findall(r"^[ \t]*-([lpU])\s*(\S+)", text, re.M))
     addresses = address_of(options.get("l", "*").split(",")[0])
     port = int(options["p"]) if options.get("p", "").isdecimal() else 11211
     return None if addresses is None else _on(addresses, port)
@@ -277,7 +277,7 @@ def postfix(host, service):
 def cups(host, service):
     """Return where CUPS listens."""
     made = []
-    for word in re.findall(r"^\s*(?:Listen|Port)\s+(\S+)", host.read("/etc/cups/cupsd.conf") or "", re.M | re.I):
+    for word in re.findall(r"^[ \t]*(?:Listen|Port)\s+(\S+)", host.read("/etc/cups/cupsd.conf") or "", re.M | re.I):
         if word.startswith("/"):
             continue
         address, unused, port = word.rpartition(":")

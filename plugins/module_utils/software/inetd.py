@@ -26,8 +26,8 @@ PORTS = {"tcpmux": 1, "echo": 7, "discard": 9, "systat": 11, "daytime": 13, "net
          "login": 513, "rlogin": 513, "shell": 514, "rsh": 514, "printer": 515, "talk": 517, "ntalk": 518, "uucp": 540,
          "klogin": 543, "kshell": 544, "cfinger": 2003}
 
-_OPEN = re.compile(r"\s*service\s+(\S+)\s*(\{)?\s*$")
-_ATTRIBUTE = re.compile(r"\s*([A-Za-z_]+)\s*(=|\+=|-=)\s*(.*?)\s*$")
+_OPEN = re.compile(r"\s*service\s+(\S+)\s*(?:(\{)\s*)?$")
+_ATTRIBUTE = re.compile(r"\s*([A-Za-z_]+)\s*(=|\+=|-=)\s*(.*)$")
 _INCLUDE = re.compile(r"\s*(include|includedir)\s+(\S+)\s*$")
 # A service that is looked up through a wrapper is the service that the wrapper starts.
 _WRAPPERS = ("tcpd",)
@@ -122,7 +122,7 @@ def parse_xinetd(text, file=XINETD_FILE):
                 if "enabled" in attributes:
                     enabled = (enabled or ()) + tuple(attributes["enabled"].split())
         else:
-            match = _ATTRIBUTE.match(line)
+            match = _ATTRIBUTE.match(line.rstrip())
             if match:
                 key, sign, value = match.groups()
                 key = key.lower()
@@ -178,7 +178,8 @@ def without_xinetd(text, wanted, file=XINETD_FILE):
         if (entry.name, entry.proto) not in wanted:
             continue
         for number in block.disable_lines:
-            lines[number - 1] = re.sub(r"=\s*.*?(\s*)$", r"= yes\1", lines[number - 1].replace("+=", "="), count=1)
+            line = lines[number - 1].replace("+=", "=")
+            lines[number - 1] = "%s= yes%s" % (line.partition("=")[0], line[len(line.rstrip()):])
         if not block.disable_lines:
             made[block.open_line] = "\tdisable = yes"
     for number in sorted(made, reverse=True):

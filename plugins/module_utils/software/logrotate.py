@@ -15,7 +15,7 @@ SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
 PERIODS = {"hourly": 1 / 24, "daily": 1, "weekly": 7, "monthly": 30, "yearly": 365}
 
 # Before 3.22: "weekly (4 rotations)"; since then: "weekly empty log files are rotated, (4 rotations), ..."
-_ROTATING = re.compile(r"^rotating pattern: (.*?)\s+(hourly|weekly|monthly|yearly|after (\d+) days|\d+ bytes)"
+_ROTATING = re.compile(r"^rotating pattern: (.{0,4000}?)\s{1,8}(hourly|weekly|monthly|yearly|after (\d+) days|\d+ bytes)"
                        r"(?: [^(\n]*)?\((?:(\d+) rotations|no old logs will be kept)\)", re.MULTILINE | re.DOTALL)
 _ENDS = re.compile(r"^(?:considering log|rotating pattern)", re.MULTILINE)
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)

@@ -163,7 +163,7 @@ def _nginx_server(server, settings, made, prefix):
 
 # Apache
 
-APACHE_SECTION = re.compile(r"<(/?)(\w+)\s*([^>]*)>")
+APACHE_SECTION = re.compile(r"<(/?)(\w+)\b([^>]*)>")
 
 
 def apache(files, main):
@@ -390,9 +390,9 @@ def postfix_overrides(text):
     made = []
     for entry in entries:
         words = entry.split(None, 7)
-        for match in re.finditer(r"(?:^|\s)-o\s*(?:\{\s*([\w-]+)\s*=\s*([^{}]*?)\s*\}|([\w-]+)=(\S*))",
+        for match in re.finditer(r"(?:^|\s)-o\s*(?:\{\s*([\w-]+)\s*=([^{}]*)\}|([\w-]+)=(\S*))",
                                  words[7] if len(words) == 8 else ""):
-            name, value = match.group(1) or match.group(3), match.group(2) if match.group(1) else match.group(4)
+            name, value = match.group(1) or match.group(3), match.group(2).strip() if match.group(1) else match.group(4)
             made.append("%s/%s/%s = %s\n" % (words[0], words[1], name, value))
     return "".join(made)
 
@@ -455,7 +455,7 @@ def dovecot(text, file):
             if len(stack) > 1:
                 _dovecot_pair(stack.pop(), made, file)
         else:
-            match = re.match(r"(?:ssl_(alt_)?(cert|key)|(?:ssl_server_)?(?:(alt)_)?(cert|key)_file)\s*=\s*<?\s*(/\S.*)", line)
+            match = re.match(r"(?:ssl_(alt_)?(cert|key)|(?:ssl_server_)?(?:(alt)_)?(cert|key)_file)\s*=\s*(?:<\s*)?(/\S.*)", line)
             if match:
                 kind = ("alt_" if match.group(1) or match.group(3) else "") + (match.group(2) or match.group(4))
                 stack[-1][kind] = match.group(5).strip().strip('"')
@@ -534,14 +534,14 @@ def java_properties(files, base, argv):
     """Return the properties that server.xml may name: those of catalina.properties, and -D of the command line."""
     text = files.read(base + "/conf/catalina.properties") or ""
     made = {"catalina.base": base, "catalina.home": base}
-    made.update(re.findall(r"^[ \t]*([\w.-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", text, re.M))
+    made.update((name, value.strip()) for name, value in re.findall(r"^[ \t]*([\w.-]+)[ \t]*[=:](.*)$", text, re.M))
     made.update(word[2:].split("=", 1) for word in argv if word.startswith("-D") and "=" in word)
     return made
 
 
 def _filled(text, properties):
     """Return a text with its variables filled in; those that are not known stay, one with a default has that."""
-    return re.sub(r"\$\{([^}:]+)(?::-([^}]*))?\}", lambda match: properties.get(
+    return re.sub(r"\$\{([^}:${]{1,200})(?::-([^}]{0,1000}))?\}", lambda match: properties.get(
         match.group(1), match.group(0) if match.group(2) is None else match.group(2)), text)
 
 

@@ -17,12 +17,13 @@ import hashlib
 import ipaddress
 import re
 import time
+from typing import List
+from typing import Tuple
 
 MOST_BYTES = 256 * 1024
 MOST_IN_BUNDLE = 512
 MOST_NAMES = 1000
-PEM = re.compile(r"-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----\s+(.*?)-----END \1-----", re.DOTALL)
-BEGUN = re.compile(r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 INTEGER, BIT_STRING, OCTET_STRING, OID, BOOLEAN = 0x02, 0x03, 0x04, 0x06, 0x01
 SEQUENCE, SET, UTC_TIME, GENERALIZED_TIME = 0x30, 0x31, 0x17, 0x18
 SUBJECT_KEY, ALT_NAME, BASIC, CONSTRAINTS, AUTHORITY_KEY, INFO_ACCESS = (
@@ -271,21 +272,53 @@ def subtree(der, part):
     return []
 
 
+def blocks(text: str, most: int = MOST_IN_BUNDLE + 1) -> Tuple[List[str], bool]:
+    """Return (the PEM blocks of certificates, whether one of them is cut off), at most so many.
+
+    Each part of the text is looked at once, as a service's user may have written it.
+    """
+    made = []  # type: List[str]
+    at, cut_off = 0, False
+    ended = []  # type: List[str]
+    while len(made) < most:
+        at = text.find("-----BEGIN ", at)
+        if at < 0:
+            break
+        start = at + len("-----BEGIN ")
+        label = next((one for one in LABELS if text.startswith(one + "-----", start)), "")
+        at = start
+        if not label:
+            continue
+        last = "-----END %s-----" % label
+        end = -1 if label in ended else text.find(last, start)
+        if end < 0:
+            # What does not end here ends nowhere behind it, either.
+            ended.append(label)
+            cut_off = True
+            continue
+        at = end + len(last)
+        made.append(text[start - len("-----BEGIN "):at])
+    return made, cut_off
+
+
+def _der(block: str) -> bytes:
+    return base64.b64decode("".join(block[block.index("-----", 11) + 5:block.rindex("-----END")].split()), validate=True)
+
+
 def bundle(text):
     """Return (certificates, faults) of a PEM text: each certificate in turn, and what could not be read."""
     made, faults = [], []
-    for number, match in enumerate(PEM.finditer(text), 1):
+    found, cut_off = blocks(text)
+    for number, block in enumerate(found, 1):
         if number > MOST_IN_BUNDLE:
             faults.append("it has more than %d certificates" % MOST_IN_BUNDLE)
             break
         try:
-            der = base64.b64decode("".join(match.group(2).split()), validate=True)
-            made.append(parse(der))
+            made.append(parse(_der(block)))
         except (binascii.Error, ValueError) as error:
             why = str(error) if isinstance(error, Malformed) else "it is not base64"
             faults.append("certificate %d: %s" % (number, why))
-    begun = len(BEGUN.findall(text))
-    if begun > len(made) + len(faults):
+    if cut_off:
         faults.append("a certificate is cut off")
     return made, faults
 

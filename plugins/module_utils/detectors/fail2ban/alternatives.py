@@ -49,8 +49,8 @@ def collect(host):
 
 def _crowdsec(host, bouncers):
     config = host.read("/etc/crowdsec/config.yaml") or ""
-    told = re.search(r"^\s*acquisition_path:\s*[\"']?(/[^\s\"']+)", config, re.M)
-    folder = re.search(r"^\s*acquisition_dir:\s*[\"']?(/[^\s\"']+)", config, re.M)
+    told = re.search(r"^[ \t]*acquisition_path:\s*[\"']?(/[^\s\"']+)", config, re.M)
+    folder = re.search(r"^[ \t]*acquisition_dir:\s*[\"']?(/[^\s\"']+)", config, re.M)
     folder = folder.group(1) if folder else "/etc/crowdsec/acquis.d"
     paths = [told.group(1) if told else ACQUISITION]
     paths += ["%s/%s" % (folder, name) for name in host.list(folder) if name.endswith((".yaml", ".yml"))]
@@ -59,7 +59,7 @@ def _crowdsec(host, bouncers):
 
 
 def _denyhosts(host):
-    told = re.findall(r"^\s*SECURE_LOG\s*=\s*(\S+)", host.read("/etc/denyhosts.conf") or "", re.M)
+    told = re.findall(r"^[ \t]*SECURE_LOG\s*=\s*(\S+)", host.read("/etc/denyhosts.conf") or "", re.M)
     return {"wrapped": any("libwrap.so" in (host.read(path) or "")
                            for path in ("/usr/sbin/sshd",) + services.SESSION_PROGRAMS),
             "log": told[-1] if told else ""}

@@ -106,7 +106,7 @@ def texts(host, *places):
 
 
 def _only_loopback(host):
-    found = re.findall(r"^\s*bind[-_]address\s*=\s*(\S+)", texts(host, "/etc/mysql/my.cnf", "/etc/mysql/mariadb.conf.d",
+    found = re.findall(r"^[ \t]*bind[-_]address\s*=\s*(\S+)", texts(host, "/etc/mysql/my.cnf", "/etc/mysql/mariadb.conf.d",
                        "/etc/mysql/conf.d", "/etc/mysql/mysql.conf.d", "/etc/my.cnf", "/etc/my.cnf.d"), re.MULTILINE)
     return bool(found) and found[-1] in ("127.0.0.1", "localhost", "::1")
 
@@ -116,7 +116,8 @@ def _ssh_text(host):
 
 
 def _ssh_ports(host):
-    return [int(port) for port in re.findall(r"^\s*Port\s+(\d{1,5})\s*$", _ssh_text(host), re.MULTILINE | re.IGNORECASE)] or [22]
+    found = re.findall(r"^[ \t]*Port\s+(\d{1,5})\s*$", _ssh_text(host), re.MULTILINE | re.IGNORECASE)
+    return [int(port) for port in found] or [22]
 
 
 # Whether it takes passwords
@@ -139,11 +140,11 @@ def _takes_passwords(host, service, about):
         return re.search(r"^[^#\n]*smtpd_sasl_auth_enable\s*=\s*yes", text, re.MULTILINE) is not None, {}
     if service.name == "nginx":
         text = texts(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/etc/nginx/sites-enabled")
-        return re.search(r"^(?:[^#\n]*[;{])?\s*auth_basic\s+(?!off\b)\S", text, re.MULTILINE) is not None, {}
+        return re.search(r"^(?:[^#\n]*[;{])?[ \t]*auth_basic\s+(?!off\b)\S", text, re.MULTILINE) is not None, {}
     if service.name == "apache":
         text = texts(host, "/etc/apache2/apache2.conf", "/etc/apache2/conf-enabled", "/etc/apache2/sites-enabled",
                      "/etc/httpd/conf/httpd.conf", "/etc/httpd/conf.d")
-        return re.search(r"^\s*AuthType\s+(?:Basic|Digest)", text, re.MULTILINE | re.IGNORECASE) is not None, {}
+        return re.search(r"^[ \t]*AuthType\s+(?:Basic|Digest)", text, re.MULTILINE | re.IGNORECASE) is not None, {}
     return True, {}
 
 
@@ -171,15 +172,17 @@ def _ssh(host, about):
     if not options:
         text = _ssh_text(host).lower()
         for name, default in (("passwordauthentication", "yes"), ("usepam", "no")):
-            match = re.search(r"^\s*%s[ \t=]+(\w+)" % name, text, re.MULTILINE)
+            match = re.search(r"^[ \t]*%s[ \t=]+(\w+)" % name, text, re.MULTILINE)
             settings["settings"][name] = match.group(1) if match else default
         settings["settings"]["read"] = "from its files, as sshd -T gave no answer"
     told = settings["settings"]
     takes = any(told.get(name) == "yes" for name in
                 ("passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"))
     # A Match block may let some in by password; sshd -T answers for none of them.
-    takes = takes or re.search(r"^\s*match\b[\s\S]*^\s*(passwordauthentication|kbdinteractiveauthentication)[ \t=]+yes",
-                               _ssh_text(host).lower(), re.MULTILINE) is not None
+    text = _ssh_text(host).lower()
+    block = re.search(r"^[ \t]*match\b", text, re.MULTILINE)
+    takes = takes or block is not None and re.search(
+        r"^[ \t]*(?:passwordauthentication|kbdinteractiveauthentication)[ \t=]+yes", text[block.end():], re.MULTILINE) is not None
     return takes, settings
 
 
@@ -189,7 +192,7 @@ def _dovecot(host):
     if not said.ok:
         return {}
     version = re.match(r"# (\d+\.\d+)", said.out)
-    pam = re.search(r"^\s*(?:passdb\s+pam\b|driver\s*=\s*pam\b)", said.out, re.M)
+    pam = re.search(r"^[ \t]*(?:passdb\s+pam\b|driver\s*=\s*pam\b)", said.out, re.M)
     return {"version": version.group(1) if version else "", "usepam": "yes" if pam else "no"}
 
 
@@ -198,7 +201,7 @@ def _vsftpd(host, about):
     text = host.read(path) if path else None
     if text is None:
         text = host.read("/etc/vsftpd.conf") or host.read("/etc/vsftpd/vsftpd.conf") or ""
-    told = dict(re.findall(r"^([a-z_0-9]+)=(.*?)\s*$", text, re.MULTILINE))
+    told = dict((name, value.rstrip()) for name, value in re.findall(r"^([a-z_0-9]+)=(.*)$", text, re.MULTILINE))
     return dict((name, told[name]) for name in ("xferlog_enable", "xferlog_std_format", "dual_log_enable", "syslog_enable",
                                                 "vsftpd_log_file", "pam_service_name") if name in told)
 

@@ -264,7 +264,7 @@ def _files(host, root, settings):
             continue
         text = host.read(root + path) or ""
         made[path] = {"mode": "%04o" % (state.st_mode & 0o7777), "uid": state.st_uid, "gid": state.st_gid,
-                      "secret": bool(re.search(r"^\s*(requirepass|masterauth|user\s+\S+.*[>#]|sentinel\s+auth-pass"
+                      "secret": bool(re.search(r"^[ \t]*(requirepass|masterauth|user\s+\S.*[>#]|sentinel\s+auth-pass"
                                                r"|tls-key-file-pass)", text, re.M | re.I)),
                       "link": os.path.islink(host.path(root + path))}
     return made

@@ -132,7 +132,7 @@ def _collect_running(host, facts, services, units):
             entry["compat"] = entry["compat"] or "-inetd_compat" in process.argv
         elif name in programs and process.unit not in super_units:
             unit = process.unit or ""
-            template = re.sub(r"@.*(\.\w+)\Z", r"@\1", unit)
+            template = "%s@.%s" % (unit.partition("@")[0], unit.rpartition(".")[2]) if "@" in unit else unit
             facts["processes"].append({"service": programs[name], "program": process.exe or name, "unit": unit,
                                        "template": template if template in units else "",
                                        "container": process.container or "", "uid": process.uid})
@@ -189,7 +189,7 @@ def _collect_supers(host, facts, units):
         facts["supers"]["xinetd"]["boot"] |= "xinetd" in scripts
         facts["supers"]["inetd"]["boot"] |= bool(scripts & {"openbsd-inetd", "inetutils-inetd", "inetd"})
     setting = host.read("/etc/default/xinetd") or ""
-    if re.search(r"^\s*INETD_COMPAT\s*=\s*[\"']?[Yy]|^[^#\n]*-inetd_compat", setting, re.MULTILINE):
+    if re.search(r"^[ \t]*INETD_COMPAT\s*=\s*[\"']?[Yy]|^[^#\n]*-inetd_compat", setting, re.MULTILINE):
         facts["supers"]["xinetd"]["compat"] = True
 
 
@@ -279,7 +279,7 @@ def _printers(host, _units):
         text, gap = _text(host, name)
         if gap:
             return [], gap
-        if re.search(r"^\s*<(Default)?(Printer|Class)\s", text, re.MULTILINE | re.IGNORECASE):
+        if re.search(r"^[ \t]*<(Default)?(Printer|Class)\s", text, re.MULTILINE | re.IGNORECASE):
             return ["%s has a printer" % name], ""
     return [], ""
 

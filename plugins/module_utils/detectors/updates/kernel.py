@@ -34,7 +34,7 @@ def _dpkg(host, facts):
     release = facts["release"]
     flavour = re.sub(r"^[\d.+~-]+(?:rc\d+)?(?:\+bpo|\+deb\d+\w*)?-?", "", release)
     same = [one for one in images if one[0] == release]
-    told = re.search(r"#\d+ .*\bDebian (\S+)", host.read("/proc/version", 4096) or "")
+    told = re.match(r"[^#\n]*#\d+ .*\bDebian (\S+)", host.read("/proc/version", 4096) or "")
     running = told.group(1) if told else ""
     if not running and same:
         running = same[0][1]

@@ -85,7 +85,7 @@ def _firewalld(host, services, rulesets, gaps):
         gaps.append("firewalld will be in charge, and what its zones let in can only be told where its own program can be run")
     elif "nftables.service" in services:
         gaps.append("firewalld and nftables.service are both enabled, and each ends the other")
-    elif re.search(r"(?m)^\s*FirewallBackend\s*=\s*iptables", settings):
+    elif re.search(r"(?m)^[ \t]*FirewallBackend\s*=\s*iptables", settings):
         gaps.append("firewalld will be in charge, and its rules for iptables can only be told once it runs")
     else:
         first = (host.read("/usr/sbin/firewalld", 200) or "").split("\n")[0]
@@ -126,7 +126,7 @@ def ufw_enabled(host):
 
 def ufw_rulesets(host):
     """Return what ufw makes of its files for IPv4 and IPv6."""
-    settings = dict(re.findall(r'^\s*(\w+)="?([\w]+)"?', host.read("/etc/default/ufw") or "", re.M))
+    settings = dict(re.findall(r'^[ \t]*(\w+)="?([\w]+)"?', host.read("/etc/default/ufw") or "", re.M))
     policy = settings.get("DEFAULT_INPUT_POLICY", "DROP").upper()
     made = []
     for family, prefix, number in ((4, "ufw", ""), (6, "ufw6", "6")):

@@ -61,7 +61,7 @@ def told(said):
 def advised(why, said=""):
     """Return why something failed, and what is to be done about it where that is known."""
     # Addresses of objects in memory and the like tell a person nothing.
-    text = re.sub(r"<(?:urllib3|requests)\S+ object at 0x[0-9a-f]+>:? ?", "", why).rstrip(". ")[:400]
+    text = re.sub(r"<(?:urllib3|requests)\S{1,200} object at 0x[0-9a-f]+>:? ?", "", why).rstrip(". ")[:400]
     advice = next((advice for pattern, advice in ADVICE if re.search(pattern, "%s\n%s" % (said, why), re.M)), "")
     return "%s; %s" % (text, advice) if advice else text
 

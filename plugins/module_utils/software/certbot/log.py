@@ -21,7 +21,7 @@ PATH = "/var/log/letsencrypt/letsencrypt.log"
 # Since 1.x, and until then.
 FAILED = re.compile(r"^([\d-]{10} [\d:]{8})?[^\n]*?(?:Failed to renew certificate (\S+) with error|Attempting to renew cert "
                     r"\((\S+)\) from \S+ produced an unexpected error): ([^\n]+)", re.M)
-DETAIL = re.compile(r"^\s*(?:Detail|detail)\s*:\s*(.+)$|\"detail\": \"([^\"]+)\"", re.M)
+DETAIL = re.compile(r"^[ \t]*(?:Detail|detail)[ \t]*:[ \t]*(.+)$|\"detail\": \"([^\"]+)\"", re.M)
 # What goes to an ACME server and comes back, in its order.
 EVENT = re.compile(r"^([\d-]{10} [\d:]{8})[^\n]*(?:JWS payload:\n(?P<payload>[^\n]*)"
                    r"|Sending (?P<method>[A-Z]+) request to (?P<url>\S+?)[.:]$"

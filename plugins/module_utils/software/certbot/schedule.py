@@ -109,6 +109,6 @@ def commands(text, user, systemd):
         command, runner = match.group(1), user
         if user is None:
             runner, _space, command = command.partition(" ")
-        if runner == "root" or re.search(r"(?:^|[;&|])\s*\S*(?:sudo|doas)\s", command):
+        if runner == "root" or re.search(r"(?:^|[;&|])\s{0,40}[^\s;&|]{0,200}(?:sudo|doas)\s", command):
             made.append(command)
     return made

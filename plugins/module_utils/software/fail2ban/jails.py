@@ -97,7 +97,7 @@ def tmpfiles(logs):
 
 def _recidive(server_text):
     """Return the lines that say where fail2ban's own log is, and the file that must be there."""
-    found = re.findall(r"^\s*logtarget\s*=\s*(\S+)", server_text, re.MULTILINE)
+    found = re.findall(r"^[ \t]*logtarget\s*=\s*(\S+)", server_text, re.MULTILINE)
     target = found[-1] if found else "/var/log/fail2ban.log"
     if target.startswith("/") and "%" not in target:
         return ["backend = auto", "logpath = %s" % target], [target]

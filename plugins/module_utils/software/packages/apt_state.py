@@ -224,8 +224,8 @@ def interrupted(host):
 def _offline_config(host):
     text = "".join(host.read("/etc/apt/apt.conf.d/" + name) or "" for name in host.list("/etc/apt/apt.conf.d"))
     made = {}
-    for name, value in re.findall(r'^\s*(APT::Periodic::[\w-]+)\s+"([^"]*)"\s*;', text, re.MULTILINE):
+    for name, value in re.findall(r'^[ \t]*(APT::Periodic::[\w-]+)\s+"([^"]*)"\s*;', text, re.MULTILINE):
         made[name.lower()] = [value]
-    if re.search(r"^\s*Unattended-Upgrade::(?:Origins-Pattern|Allowed-Origins)", text, re.MULTILINE):
-        made["unattended-upgrade::origins-pattern"] = re.findall(r'^\s*"([^"]*[Ss]ecurity[^"]*)"\s*;', text, re.MULTILINE)
+    if re.search(r"^[ \t]*Unattended-Upgrade::(?:Origins-Pattern|Allowed-Origins)", text, re.MULTILINE):
+        made["unattended-upgrade::origins-pattern"] = re.findall(r'^[ \t]*"([^"]*[Ss]ecurity[^"]*)"\s*;', text, re.MULTILINE)
     return made

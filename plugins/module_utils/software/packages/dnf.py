@@ -14,8 +14,8 @@ ARCH = r"(?:noarch|x86_64|i[3-6]86|aarch64|armv7hl|ppc64le|ppc64|s390x|riscv64|l
 NEVRA = re.compile(r"^(.+)-(?:(\d+):)?([^-:]+)-([^-]+)\.(%s)$" % ARCH)
 SEVERITIES = {"critical": "high", "important": "high", "moderate": "medium", "low": "low"}
 ORDER = ("low", "medium", "high")
-ROW = re.compile(r"(\S+) (%s) (\S+) (\S+) ([\d.]+) ?(?:[kMGT]i?B?|B)?(?= |$)" % ARCH)
-REPLACED = re.compile(r"^\s+replacing +(\S+) +(?:%s +)?(\S+)" % ARCH, re.MULTILINE)
+ROW = re.compile(r"(?<!\S)(\S+) (%s) (\S+) (\S+) ([\d.]+) ?(?:[kMGT]i?B?|B)?(?= |$)" % ARCH)
+REPLACED = re.compile(r"^[ \t]+replacing +(\S+) +(?:%s +)?(\S+)" % ARCH, re.MULTILINE)
 SECTIONS = re.compile(r"^([A-Z][a-z]+)[^\n]*", re.MULTILINE)
 
 
@@ -75,7 +75,7 @@ def parse_transaction(text):
     for number, start in enumerate(starts):
         title = start.group(1)
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        body = " ".join(re.sub(r"^\s+replacing .*$", "", text[start.end():end], flags=re.MULTILINE).split())
+        body = " ".join(re.sub(r"^[ \t]+replacing .*$", "", text[start.end():end], flags=re.MULTILINE).split())
         for row in ROW.finditer(body):
             name, arch, version = row.group(1, 2, 3)
             if title in ("Installing", "Upgrading"):

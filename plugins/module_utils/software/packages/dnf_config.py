@@ -131,7 +131,7 @@ def parse_versionlock(text):
 
 def parse_versionlock_toml(text):
     """Return the names of dnf 5's file of locked versions."""
-    return [one or other for one, other in re.findall(r"""^\s*name\s*=\s*(?:"([^"\n]+)"|'([^'\n]+)')""", text, re.MULTILINE)]
+    return [one or other for one, other in re.findall(r"""^[ \t]*name\s*=\s*(?:"([^"\n]+)"|'([^'\n]+)')""", text, re.MULTILINE)]
 
 
 def read_locked(host, tool):

@@ -16,7 +16,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.software.packag
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none",
          "UCF_FORCE_CONFFOLD": "1"}
 LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|is locked by another process|Existing lock "
-                    r"|Failed to obtain (?:\w+ )*lock|Another app is currently holding", re.IGNORECASE)
+                    r"|Failed to obtain (?:\w{1,40} ){0,8}lock|Another app is currently holding", re.IGNORECASE)
 # What to do of what a package manager complains about; the first that fits.
 ADVICE = (
     (LOCKED, "Another package manager is at work: run again when it is done, or wait longer (updates_lock_seconds)"),

@@ -219,7 +219,7 @@ def config_path(host, process, info):
             return os.path.join(process.cwd or "/", word)
     if process.unit:
         shown = host.run(["systemctl", "show", "--property=ExecStart", "--", process.unit])
-        match = re.search(r"argv\[\]=\S+ (/[^ ;]+)", shown.out)
+        match = re.search(r"argv\[\]=\S{1,4096} (/[^ ;]+)", shown.out)
         if match:
             return match.group(1)
     return ""

@@ -221,3 +221,18 @@ def test_a_jks_that_is_cut_off_or_lies_is_refused() -> None:
 
 def test_the_clock_of_the_maker_is_now() -> None:
     assert abs((datetime.datetime.now(datetime.UTC) - maker.NOW).total_seconds()) < 3600
+
+
+def test_a_certificate_that_is_begun_again_and_again_is_read_at_once() -> None:
+    # A regular expression took minutes of it; a service's user may write such a file.
+    text = "-----BEGIN CERTIFICATE-----\n" * 40_000
+    assert x509.bundle(text) == ([], ["a certificate is cut off"])
+    found = x509.bundle("-----BEGIN X509 CERTIFICATE-----\n" * 40_000 + maker.pem(LEAF).decode())[0]
+    assert [one["serial"] for one in found] == [f"{LEAF.serial_number:x}"]
+
+
+def test_blocks_are_those_of_certificates() -> None:
+    pem = maker.pem(LEAF).decode()
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    assert x509.blocks(key + pem + "text\n" + pem) == ([pem.strip(), pem.strip()], False)
+    assert x509.blocks(pem + pem[: len(pem) // 2]) == ([pem.strip()], True)
