@@ -20,31 +20,33 @@ class ActionModule(security_facts.ActionModule):
         """Read the report."""
         result = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        hearsay = controller.part("agent.report_verification")
+        verification = controller.part("agent.report_verification")
         catalog = controller.catalog()
         place = str(self._task.args.get("place") or "auto")
         if place != "auto":
             place = self._loader.path_dwim(place)
         try:
-            age = hearsay.max_age(self._task.args.get("max_age") or self._given("agent_max_age", catalog, task_vars))
-            host = hearsay.Host(task_vars.get("inventory_hostname", ""))
-            word = hearsay.hear(host, place, age)
-            result["source"] = word.source()
-            if not word.counts:
-                result.update(failed=True, changed=False, msg=word.reason)
+            age = verification.max_age(self._task.args.get("max_age") or self._given("agent_max_age", catalog, task_vars))
+            host = verification.Host(task_vars.get("inventory_hostname", ""))
+            verified = verification.load(host, place, age)
+            result["source"] = verified.source()
+            if not verified.counts:
+                result.update(failed=True, changed=False, msg=verified.reason)
                 return result
             common = self._policy(catalog, task_vars)["common"]
-            result["findings"] = self._said(word.report, catalog, common)
+            result["findings"] = self._said(verified.report, catalog, common)
         except (engine.PolicyError, controller.part("core.errors").HostmendError) as error:
             raise AnsibleActionFail(str(error)) from error
-        result["classes"], result["system"] = hearsay.fared(word.report), word.report.get("system", {})
-        updates = controller.part("agent.packages").unpacked(word.report)
+        validation = controller.part("core.validation")
+        result["classes"] = validation.classes(verified.report.get("classes"))
+        result["system"] = validation.system(verified.report.get("system"))
+        updates = controller.part("agent.packages").unpacked(verified.report)
         self._join(result, catalog, common, task_vars, updates=updates)
         result["phase"] = "before"
         return result
 
     def _said(self, report, catalog, common):
         """Return the findings of a report that counts, unknown where the agent has not looked."""
-        hearsay = controller.part("agent.report_verification")
+        verification = controller.part("agent.report_verification")
         wanted = engine.select(self._subset(common.get("classes"), catalog), list(catalog.classes))
-        return hearsay.completed(hearsay.findings(report), wanted, catalog, report["run"]["version"])
+        return verification.with_unknowns(verification.findings(report), wanted, catalog, report["run"]["version"])

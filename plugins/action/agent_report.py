@@ -23,20 +23,23 @@ class ActionModule(agent_findings.ActionModule):
         """Collect the report."""
         result = ActionBase.run(self, tmp, task_vars)
         task_vars = task_vars or {}
-        hearsay, errors = controller.part("agent.report_verification"), controller.part("core.errors")
+        verification, errors = controller.part("agent.report_verification"), controller.part("core.errors")
         enrol = self._task.args.get("enrol") or "first"
         if enrol not in ("first", "anew", "never"):
             raise AnsibleActionFail(f"enrol must be first, anew or never, not {enrol!r}")
         try:
-            age = hearsay.max_age(self._given("agent_max_age", controller.catalog(), task_vars))
-            host = hearsay.Host(task_vars.get("inventory_hostname", ""))
+            age = verification.max_age(self._given("agent_max_age", controller.catalog(), task_vars))
+            host = verification.Host(task_vars.get("inventory_hostname", ""))
             takes = enrol == "anew" or (enrol == "first" and host.key() is None)
             own, asked = key_exchange.draw() if takes else (0, None)
             told = self._execute_module(MODULE, {"asked": asked}, task_vars=task_vars)
-            sealed, text = told.pop("sealed", None), told.pop("text", None)
-            result.update(told, changed=False)
-            result.pop("invocation", None)
-            if told.get("failed") or told.get("unreachable"):
+            sealed, text, why = told.get("sealed"), told.get("text"), told.get("why")
+            result.update(controller.part("core.validation").failure(told), changed=False)
+            if result.get("failed") or result.get("unreachable"):
+                return result
+            result.pop("msg", None)
+            if not isinstance(text, str):
+                result.update(failed=True, msg=str(why)[:500], agent={"kind": "agent", "signature": "missing", "enrolled": False})
                 return result
             try:
                 theirs = key_exchange.unseal(own, asked, sealed) if takes and sealed else None
@@ -47,26 +50,22 @@ class ActionModule(agent_findings.ActionModule):
             raise AnsibleActionFail(str(error)) from error
 
     def _judged(self, result, host, text, theirs, age, task_vars):
-        hearsay = controller.part("agent.report_verification")
-        why = result.pop("why", "")
-        if not isinstance(text, str):
-            result.update(failed=True, msg=str(why), agent={"kind": "agent", "signature": "missing", "enrolled": False})
-            return result
+        verification = controller.part("agent.report_verification")
         raw = text.encode("utf-8", "surrogatepass")
         enrolled = False
         if theirs and not self._task.check_mode:
-            called = hearsay.parse(raw)["host"]
+            called = verification.parse(raw)["host"]
             enrolled = host.key() != theirs
             if enrolled:
                 host.enrol(theirs, called)
-        word = hearsay.judge(raw, host, age)
-        if word.counts and not self._task.check_mode:
-            host.accept(word, raw)
-        result["agent"] = dict(word.source(), enrolled=enrolled)
-        if word.counts:
-            result["agent"]["score"] = self._score(word.report, task_vars)
+        verified = verification.verify(raw, host, age)
+        if verified.counts and not self._task.check_mode:
+            host.accept(verified, raw)
+        result["agent"] = dict(verified.source(), enrolled=enrolled)
+        if verified.counts:
+            result["agent"]["score"] = self._score(verified.report, task_vars)
         else:
-            result.update(failed=True, msg=word.reason)
+            result.update(failed=True, msg=verified.reason)
         return result
 
     def _score(self, report, task_vars):

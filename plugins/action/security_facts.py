@@ -16,6 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 
 MODULE = "hostmend.hardening.security_facts"
@@ -51,7 +52,7 @@ def converted(name, value, option):
 def sound(findings):
     """Return a host's findings; a host that answers anything else is not believed in part."""
     try:
-        return controller.part("core.validation").sound(findings)
+        return controller.part("core.validation").validated(findings)
     except controller.part("core.errors").HostmendError as error:
         raise AnsibleActionFail(str(error)) from error
 
@@ -79,13 +80,26 @@ class ActionModule(ActionBase):
                 arguments[name] = common[name]
         if arguments.get("running") is None and self._given("image", catalog, task_vars):
             arguments["running"] = False
-        result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
+        answer = self._execute_module(MODULE, arguments, task_vars=task_vars)
+        result.update(self._believed(answer, arguments["gather_subset"], catalog))
         if not result.get("failed") and not result.get("unreachable"):
             self._join(result, catalog, common, task_vars)
         phase = task_vars.get("hostmend_phase")
         if phase in ("before", "after"):
             result["phase"] = phase
         return result
+
+    @staticmethod
+    def _believed(answer, subset, catalog):
+        """Return what is taken of a host's answer: no member but those that a detector fills, each in its shape."""
+        validation = controller.part("core.validation")
+        if not isinstance(answer, dict) or answer.get("failed") or answer.get("unreachable"):
+            return validation.failure(answer)
+        try:
+            made = validation.answer(answer, engine.select(subset, list(catalog.classes)), catalog)
+        except controller.part("core.errors").HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return {**made, "ansible_facts": {"hostmend": made.pop("facts")}}
 
     def _policy(self, catalog, task_vars):
         policy = {"common": self._options("hostmend_", catalog.common, task_vars)}
@@ -129,7 +143,8 @@ class ActionModule(ActionBase):
     def _joined(self, findings, updates, system, catalog, common, task_vars):
         """Return a host's findings with what the advisories, the catalogue and the waivers say of them."""
         join = controller.part("catalog").join
-        said = self._compared(controller.part("core.validation").careful(findings, catalog), updates, system, catalog, task_vars)
+        findings = controller.part("core.validation").with_minimum_risk(findings, catalog)
+        said = self._compared(findings, updates, system, catalog, task_vars)
         return self._waived([join(one, catalog) for one in said], common, task_vars)
 
     def _join(self, result, catalog, common, task_vars, updates=None):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hostmend.core import changes as derived
-from hostmend.core import exit_status
+from hostmend.core import exit_status, validation
+from hostmend.core.errors import HostmendError, StoppedError, place_of
 
 DETECT = "security_facts"
 #: What says a host's findings: the host itself, or the last report of its agent.
 FINDERS = (DETECT, "agent_findings")
 COLLECT = "agent_report"
-#: What is kept of a rollback's result.
-ROLLBACK = ("restored", "conflicts", "errors", "notes", "taken", "runs")
 
 
 @dataclass
@@ -89,8 +88,25 @@ class Run:
     def take(self, event: Mapping[str, Any]) -> None:
         """Take one event of ansible-runner."""
         handler = self._handlers.get(str(event.get("event")))
-        if handler is not None:
-            handler(event.get("event_data") or {})
+        data = event.get("event_data") or {}
+        if handler is None or not isinstance(data, Mapping):
+            return
+        try:
+            handler(data)
+        except (StoppedError, OSError):  # of those who watch, not of the host
+            raise
+        except Exception as error:  # whatever a host has answered, the others go on
+            self._unusable(data, error)
+
+    def _unusable(self, data: Mapping[str, Any], error: Exception) -> None:
+        """Have the host fail alone whose answer cannot be worked on."""
+        host = self._host(data)
+        if host is None:
+            raise error
+        why = str(error) if isinstance(error, HostmendError) else f"its answer cannot be used: {place_of(error)}"
+        host.failures.append(why)
+        host.stage = "failed"
+        self._tell(host)
 
     def _host(self, data: Mapping[str, Any]) -> HostState | None:
         name = data.get("host")
@@ -127,12 +143,11 @@ class Run:
         elif action(data) == "rollback" and not role_of(data):
             self._rolled_back(host, result)
         elif result.get("changed") and role_of(data) and action(data) not in derived.OWN and "results" not in result:
-            for one in derived.of_task(data, result):
-                derived.add(host.changes, one)
+            derived.extend(host.changes, derived.of_task(data, result))
 
     def _detected(self, host: HostState, result: Mapping[str, Any]) -> None:
-        findings = [dict(one) for one in result.get("findings") or () if isinstance(one, Mapping)]
-        host.failed_units = tuple(str(one) for one in (result.get("system") or {}).get("failed_units") or ())
+        findings = [dict(finding) for finding in result.get("findings") or () if isinstance(finding, Mapping)]
+        host.failed_units = tuple(str(unit) for unit in (result.get("system") or {}).get("failed_units") or ())
         if result.get("phase") == "after":
             host.after = findings
         else:
@@ -155,16 +170,15 @@ class Run:
         self._tell(host)
 
     def _rolled_back(self, host: HostState, result: Mapping[str, Any]) -> None:
-        host.rollback = {name: result[name] for name in ROLLBACK if name in result}
+        host.rollback = validation.rollback(dict(result))
         host.changes += [
             {
-                "role": str(one.get("role") or ""),
-                "kind": {"path": "file"}.get(str(one.get("kind")), str(one.get("kind"))),
-                "name": str(one.get("name") or ""),
-                "action": f"brought back: {one.get('what')}",
+                "role": str(item.get("role") or ""),
+                "kind": {"path": "file"}.get(str(item.get("kind")), str(item.get("kind"))),
+                "name": str(item.get("name") or ""),
+                "action": f"brought back: {item.get('what')}",
             }
-            for one in result.get("restored") or ()
-            if isinstance(one, Mapping)
+            for item in host.rollback.get("restored", ())
         ]
         if not result.get("failed"):
             host.status, host.stage = "ok", "done"
@@ -233,7 +247,8 @@ def _why(data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
 
 def failure(result: Mapping[str, Any]) -> str:
     """Return in one line why a task failed; of a loop what its first failed item said."""
-    for item in result.get("results") or ():
+    items = result.get("results")
+    for item in items if isinstance(items, Sequence) else ():
         if isinstance(item, Mapping) and (item.get("failed") or item.get("msg")):
             return exit_status.host_reason(item)
     return exit_status.host_reason(result)

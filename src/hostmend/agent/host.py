@@ -287,7 +287,8 @@ def summary(report: Mapping[str, Any]) -> str:
         if one["status"] == "open":
             grades[grade(one)] = grades.get(grade(one), 0) + 1
     said = ", ".join(f"{grades[name]} {name}" for name in GRADES if grades.get(name))
-    words = [f"score {report['score']} of 100", f"{counts.get('open', 0)} open" + (f" ({said})" if said else "")]
+    points = "no score" if report["score"] is None else f"score {report['score']} of 100"
+    words = [points, f"{counts.get('open', 0)} open" + (f" ({said})" if said else "")]
     words += [f"{counts[name]} {name.replace('_', ' ')}" for name in ("unknown", "passed", "not_applicable") if counts.get(name)]
     return ", ".join(words)
 

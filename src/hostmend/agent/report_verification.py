@@ -32,21 +32,16 @@ from hostmend.store import state_directory
 LIMIT = 8 * 1024 * 1024
 #: How far a host's clock may be ahead, in seconds.
 AHEAD = 300
-MAX_AGE = "26h"
 _AGE = re.compile(r"(\d{1,6})\s*([smhd]?)\Z")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 _NUMBER = 10**15
-_SURROGATE = re.compile("[\ud800-\udfff]")
-#: A host has some hundreds of findings, and what detectors say is at most 20 levels deep.
-MOST_FINDINGS = 20_000
-DEEPEST = 32
 #: The longest name, version or number of a report.
 LONGEST = 300
 
 
 @dataclass
-class Word:
+class VerifiedReport:
     """What a host's agent said, and whether it counts."""
 
     signature: str  # valid, invalid, unsigned, unenrolled, unreadable, missing
@@ -115,17 +110,17 @@ class Host:
         kept = {name: value for name, value in self.seen().items() if name in ("sequence", "digest")}
         self._write("seen.json", json.dumps({**kept, "called": called}).encode("utf-8"))
 
-    def accept(self, word: Word, raw: bytes) -> None:
+    def accept(self, verified: VerifiedReport, raw: bytes) -> None:
         """Keep a report that counts: none that is older is believed from now on."""
-        assert word.report is not None
+        assert verified.report is not None
         if self.seen().get("digest") == digest(raw) and self.report_path.exists():
             return
         self._write("report.json", raw)
         seen = {
-            "called": word.report["host"],
-            "sequence": word.report["sequence"],
+            "called": verified.report["host"],
+            "sequence": verified.report["sequence"],
             "digest": digest(raw),
-            "machine": word.report["machine"],
+            "machine": verified.report["machine"],
         }
         self._write("seen.json", json.dumps(seen).encode("utf-8"))
 
@@ -167,7 +162,7 @@ def digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def hear(host: Host, place: str, age: int, now: float | None = None) -> Word:
+def load(host: Host, place: str, age: int, now: float | None = None) -> VerifiedReport:
     """Return what the agent of a host said last.
 
     :param place: a directory with a ``HOST.json`` for each host, or ``auto`` for the reports that were collected.
@@ -177,31 +172,31 @@ def hear(host: Host, place: str, age: int, now: float | None = None) -> Word:
     try:
         raw = read(path, LIMIT)
     except FileNotFoundError:
-        return Word("missing", "there is no report of its agent" + ("" if place == "auto" else f" in {place}"))
+        return VerifiedReport("missing", "there is no report of its agent" + ("" if place == "auto" else f" in {place}"))
     except (OSError, ValueError) as error:
-        return Word("unreadable", f"the report of its agent cannot be read: {_why(error)}")
-    word = judge(raw, host, age, now)
-    if word.counts:
-        host.accept(word, raw)
-    return word
+        return VerifiedReport("unreadable", f"the report of its agent cannot be read: {_why(error)}")
+    verified = verify(raw, host, age, now)
+    if verified.counts:
+        host.accept(verified, raw)
+    return verified
 
 
-def judge(raw: bytes, host: Host, age: int, now: float | None = None) -> Word:
-    """Return whether a report counts as the host's last word, and why not."""
+def verify(raw: bytes, host: Host, age: int, now: float | None = None) -> VerifiedReport:
+    """Return whether a report counts as the host's last verified, and why not."""
     now = time.time() if now is None else now
     try:
         report = parse(raw)
     except HostmendError as error:
-        return Word("unreadable", f"the report of its agent is not believed: {error}")
+        return VerifiedReport("unreadable", f"the report of its agent is not believed: {error}")
     old = int(now - _seconds(report["run"]["finished"]))
-    word = Word("valid", report=report, age=max(0, old), sequence=report["sequence"])
-    word.signature, word.reason = _signed(report, host)
-    if not word.reason:
-        word.reason = _fits(report, raw, host) or _timely(old, age)
-    if word.reason:
-        word.report = None
-        word.reason = f"the report of its agent is not believed: {word.reason}"
-    return word
+    verified = VerifiedReport("valid", report=report, age=max(0, old), sequence=report["sequence"])
+    verified.signature, verified.reason = _signed(report, host)
+    if not verified.reason:
+        verified.reason = _fits(report, raw, host) or _timely(old, age)
+    if verified.reason:
+        verified.report = None
+        verified.reason = f"the report of its agent is not believed: {verified.reason}"
+    return verified
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -209,6 +204,8 @@ def parse(raw: bytes) -> dict[str, Any]:
 
     :raises HostmendError: in one line.
     """
+    if len(raw) > LIMIT:
+        raise HostmendError(f"it is larger than {LIMIT} bytes")
     try:
         report = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -225,94 +222,45 @@ def parse(raw: bytes) -> dict[str, Any]:
         and not isinstance(number, bool)
         and 0 < number < _NUMBER
         and all(isinstance(report.get(name), str) and len(report[name]) <= LONGEST for name in ("host", "boot_id", "machine"))
-        and isinstance(report.get("findings"), list)
-        and len(report["findings"]) <= MOST_FINDINGS
-        and all(isinstance(report.get(name, {}), dict) for name in ("classes", "system", "facts"))
+        and isinstance(report.get("facts", {}), dict)
         and report.get("status") == "ok"
-        and _is_plain(report)
     )
     if not fine:
         raise HostmendError("it is not whole")
     try:
+        validation.document_size(report)
+        validation.validated(report.get("findings"))
+        validation.classes(report.get("classes"))
+        validation.system(report.get("system"))
         _seconds(report["run"]["finished"])
         signature.canonical(report)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, HostmendError) as error:
         raise HostmendError("it is not whole") from error
     return report
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether a document is not nested too deeply to be worked on, and its texts can be written."""
-    level = [value]
-    for _depth in range(DEEPEST):
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one.keys()
-                inner += one.values()
-            elif isinstance(one, list):
-                inner += one
-            elif isinstance(one, str) and not one.isascii() and _SURROGATE.search(one):
-                return False
-        if not inner:
-            return True
-        level = inner
-    return False
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the findings of a report that counts, without what is not the host's to say.
 
-    The risk of the single case is its detector's word, and has gone into its fix.
+    The risk of the single case is its detector's verified, and has gone into its fix.
     """
-    risks = [one.get("fix", {}).get("risk") if isinstance(one, dict) and isinstance(one.get("fix"), dict) else None
-             for one in report["findings"]]  # fmt: skip
-    made = validation.sound([dict(one) if isinstance(one, dict) else one for one in report["findings"]])
-    for one, risk in zip(made, risks, strict=True):
-        if isinstance(risk, str):
-            one["risk"] = risk
-        one["evidence"] = {name: part for name, part in one.get("evidence", {}).items() if name in validation.EVIDENCE}
-        for name in ("affects", "references"):
-            if name in one:
-                one[name] = [str(part) for part in one[name]]
+    made = validation.validated(report["findings"])
+    for finding, given in zip(made, report["findings"], strict=True):
+        fix = given.get("fix")
+        if isinstance(fix, dict) and isinstance(fix.get("risk"), str):
+            finding["risk"] = fix["risk"]
+        finding["evidence"] = {name: part for name, part in finding.get("evidence", {}).items() if name in validation.EVIDENCE}
     return made
 
 
-def completed(given: list[dict[str, Any]], classes: Iterable[str], catalog: Catalog, version: str) -> list[dict[str, Any]]:
+def with_unknowns(given: list[dict[str, Any]], classes: Iterable[str], catalog: Catalog, version: str) -> list[dict[str, Any]]:
     """Return the findings of these classes, and ``unknown`` for each of their checks that the agent said nothing about.
 
     An agent may be older than the controller, or have been told to look at fewer classes.
     """
     wanted = set(classes)
-    made = [one for one in given if one["class"] in wanted]
-    heard = {one["check"] for one in made}
     reason = f"the agent on the host (version {version}) said nothing about this check"
-    for name in sorted(wanted & set(catalog.classes)):
-        for check in catalog.classes[name].checks:
-            if check not in heard:
-                made.append(
-                    {
-                        "check": check,
-                        "class": name,
-                        "status": "unknown",
-                        "resource": "",
-                        "evidence": {},
-                        "reason": reason,
-                    }
-                )
-    return made
-
-
-def fared(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how the detector of each class fared, as far as it is said in the words that there are."""
-    return {
-        str(name): {key: one[key] for key in ("status", "reason", "seconds") if key in one}
-        for name, one in report.get("classes", {}).items()
-        if isinstance(one, dict)
-        and one.get("status") in ("ok", "failed", "timeout")
-        and isinstance(one.get("reason", ""), str)
-        and isinstance(one.get("seconds", 0), (int, float))
-    }
+    return validation.with_unknowns([finding for finding in given if finding["class"] in wanted], wanted, catalog, reason)
 
 
 def _signed(report: Mapping[str, Any], host: Host) -> tuple[str, str]:
@@ -355,8 +303,8 @@ def _seconds(text: str) -> int:
     return timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+def _refuse(verified: str) -> Any:
+    raise ValueError(f"{verified} is no JSON")
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -6,11 +6,18 @@ of our own modules come with their result (``changes``); those of Ansible's are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: Our own tasks that a role runs for safety: what they do is not a change of the host's state.
 OWN = ("security_facts", "report", "journal", "confirm", "rollback")
+#: The most changes that are kept of one host, the longest name of one, and the longest diff.
+MOST_CHANGES = 10_000
+LONGEST_NAME = 1000
+LONGEST_DIFF = 20_000
+#: The longest text, in characters and in lines, that is compared with another.
+COMPARED, COMPARED_LINES = 500_000, 5000
 _FILES: Mapping[str, str] = {
     "copy": "written",
     "template": "written",
@@ -43,8 +50,9 @@ def of_task(data: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str
     action = str(data.get("resolved_action") or data.get("task_action") or "").rsplit(".", 1)[-1]
     given = result.get("changes")
     if isinstance(given, list):
-        return _with_diffs([_item(role, one) for one in given if isinstance(one, Mapping)], result)
-    arguments = (result.get("invocation") or {}).get("module_args") or {}
+        items = [_item(role, change) for change in given[:MOST_CHANGES] if isinstance(change, Mapping)]
+        return _with_diffs(items, result)
+    arguments = _mapping(_mapping(result.get("invocation")).get("module_args"))
     made = _derive(action, arguments, result, str(data.get("task") or ""))
     diff = None if isinstance(result.get("censored"), str) else text_of_diff(result.get("diff"))
     for one in made:
@@ -54,11 +62,16 @@ def of_task(data: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str
     return made
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping; what a host has put in its place counts as none."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _item(role: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    made = {"role": role, **{key: str(given.get(key) or "") for key in ("kind", "name", "action")}}
-    for key in ("check", "diff"):
+    made = {"role": role, **{key: str(given.get(key) or "")[:LONGEST_NAME] for key in ("kind", "name", "action")}}
+    for key, longest in (("check", LONGEST_NAME), ("diff", LONGEST_DIFF)):
         if given.get(key):
-            made[key] = str(given[key])
+            made[key] = str(given[key])[:longest]
     return made
 
 
@@ -67,11 +80,11 @@ def _with_diffs(items: list[dict[str, Any]], result: Mapping[str, Any]) -> list[
     diffs = result.get("diff")
     if not items or isinstance(result.get("censored"), str):
         return items
-    for one in diffs if isinstance(diffs, list) else [diffs]:
-        text = text_of_diff(one)
+    for part in diffs[: len(items) + 1] if isinstance(diffs, list) else [diffs]:
+        text = text_of_diff(part)
         if not text:
             continue
-        heading = str(one.get("before_header") or one.get("after_header") or "") if isinstance(one, Mapping) else ""
+        heading = str(part.get("before_header") or part.get("after_header") or "") if isinstance(part, Mapping) else ""
         named = [item for item in items if item["name"] and item["name"] in heading]
         item = max(named, key=lambda item: len(item["name"])) if named else items[0]
         item["diff"] = f"{item['diff']}\n{text}" if item.get("diff") else text
@@ -94,7 +107,7 @@ def _derive(action: str, args: Mapping[str, Any], result: Mapping[str, Any], tas
         return [_change("unit", args.get("name") or "systemd", _unit_words(args))]
     if action in _PACKAGES:
         names = args.get("name") or args.get("package") or args.get("pkg") or []
-        names = [names] if isinstance(names, str) else names
+        names = names[:MOST_CHANGES] if isinstance(names, list) else [names]
         return [_change("package", name, str(args.get("state") or "present")) for name in names] or [
             _change("package", "*", str(args.get("state") or "changed"))
         ]
@@ -122,26 +135,33 @@ def _unit_words(args: Mapping[str, Any]) -> str:
 
 
 def _change(kind: str, name: Any, action: str) -> dict[str, Any]:
-    return {"kind": kind, "name": str(name or ""), "action": action}
+    return {"kind": kind, "name": str(name or "")[:LONGEST_NAME], "action": action[:LONGEST_NAME]}
 
 
-def text_of_diff(diff: Any, limit: int = 20000) -> str:
+def text_of_diff(diff: Any, limit: int = LONGEST_DIFF) -> str:
     """Return a module's diff as unified text."""
-    import difflib
-
-    parts = []
-    for one in diff if isinstance(diff, list) else [diff]:
-        if not isinstance(one, Mapping):
+    parts: list[str] = []
+    size = 0
+    for part in diff if isinstance(diff, list) else [diff]:
+        if not isinstance(part, Mapping) or size > limit:
             continue
-        if one.get("prepared"):
-            parts.append(str(one["prepared"]))
-            continue
-        before, after = one.get("before"), one.get("after")
-        if isinstance(before, str) and isinstance(after, str) and before != after:
-            old, new = before.splitlines(), after.splitlines()
-            names = str(one.get("before_header") or "before"), str(one.get("after_header") or "after")
-            parts.append("\n".join(difflib.unified_diff(old, new, *names, n=2, lineterm="")))
+        if part.get("prepared"):
+            parts.append(str(part["prepared"])[:limit])
+        else:
+            before, after = part.get("before"), part.get("after")
+            if isinstance(before, str) and isinstance(after, str) and before != after:
+                names = str(part.get("before_header") or "before"), str(part.get("after_header") or "after")
+                parts.append(_compared(before, after, *names))
+        size += len(parts[-1]) if parts else 0
     return "\n".join(parts)[:limit]
+
+
+def _compared(before: str, after: str, name_before: str, name_after: str) -> str:
+    """Return how one text became another; of texts so large that comparing them takes long, only that they did."""
+    old, new = before[: COMPARED + 1].splitlines(), after[: COMPARED + 1].splitlines()
+    if max(len(before), len(after)) > COMPARED or max(len(old), len(new)) > COMPARED_LINES:
+        return f"--- {name_before}\n+++ {name_after}\n(too large to be compared: {len(before)} and {len(after)} characters)"
+    return "\n".join(difflib.unified_diff(old, new, name_before, name_after, n=2, lineterm=""))
 
 
 def key(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -151,8 +171,20 @@ def key(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 def add(known: list[dict[str, Any]], change: dict[str, Any]) -> None:
     """Add a change to those of a host; one that is known already is told once, with the diffs of both."""
-    same = next((one for one in known if key(one) == key(change)), None)
-    if same is None:
-        known.append(change)
-    elif change.get("diff") and change["diff"] not in same.get("diff", ""):
-        same["diff"] = f"{same['diff']}\n{change['diff']}" if same.get("diff") else change["diff"]
+    extend(known, [change])
+
+
+def extend(known: list[dict[str, Any]], changes: Iterable[dict[str, Any]]) -> None:
+    """Add changes to those of a host, each once; beyond ``MOST_CHANGES`` none is taken, and the last says so."""
+    index = {key(change): change for change in known}
+    for change in changes:
+        same = index.get(key(change))
+        if same is not None:
+            diff = change.get("diff")
+            if diff and diff not in same.get("diff", ""):
+                same["diff"] = (f"{same['diff']}\n{diff}" if same.get("diff") else diff)[:LONGEST_DIFF]
+        elif len(known) < MOST_CHANGES:
+            known.append(change)
+            index[key(change)] = change
+        elif len(known) == MOST_CHANGES:
+            known.append({"role": change.get("role", ""), **_change("task", "more changes", "not listed")})

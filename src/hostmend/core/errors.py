@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class HostmendError(Exception):
@@ -29,3 +31,10 @@ def near(name: str, known: Iterable[str]) -> str:
     if not match:
         match = [one for one in known if one.split(".")[-1] == name][:1]
     return f" (did you mean {match[0]}?)" if match else ""
+
+
+def place_of(error: BaseException) -> str:
+    """Return type and place of an exception; its text might quote what a host holds."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

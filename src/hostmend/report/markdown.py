@@ -42,6 +42,8 @@ def render(report: Mapping[str, Any]) -> str:
 
 def _host(name: str, host: Mapping[str, Any]) -> list[str]:
     state = f"{host['score']} of 100" if host["score"] is not None else _text(host["status"])
+    if host["score"] is None and host["status"] == "ok":
+        state = "no score, no check could be made"
     lines = [f"## {_text(name)}: {state}", ""]
     if host["status"] != "ok":
         lines.append(_text(host.get("reason") or host["status"]))

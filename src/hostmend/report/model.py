@@ -8,6 +8,7 @@ from typing import Any
 
 from hostmend import catalog as catalogue
 from hostmend.core import comparison
+from hostmend.core.errors import place_of
 from hostmend.core.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
 from hostmend.report import score
 
@@ -30,7 +31,7 @@ def build(
         they are known ``reason``, ``changes``, ``classes``, ``system``; of a remediation ``before``, the findings
         of the audit before it, from which each finding's ``outcome`` comes.
     """
-    made = {name: _host(result, catalog, language) for name, result in hosts.items()}
+    made = {name: _host_alone(result, catalog, language) for name, result in hosts.items()}
     seen = {finding["check"] for host in made.values() for finding in host["findings"]}
     return {
         "schema": SCHEMA,
@@ -43,6 +44,15 @@ def build(
         "checks": {name: _check(catalog, name, language) for name in sorted(seen) if catalog.check(name)},
         "hosts": made,
     }
+
+
+def _host_alone(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:
+    """Return a host's part of the report; whatever is wrong with what is known of it fails this host alone."""
+    try:
+        return _host(result, catalog, language)
+    except Exception as error:
+        reason = f"what it answered cannot be used: {place_of(error)}"
+        return {"status": "failed", "score": None, "findings": [], "reason": reason}
 
 
 def _host(result: Mapping[str, Any], catalog: catalogue.Catalog, language: str) -> dict[str, Any]:

@@ -18,13 +18,19 @@ def cost(finding: Mapping[str, Any]) -> int:
     return SEVERITY_COST.get(str(finding.get("severity")), 0)
 
 
-def host_score(findings: Iterable[Mapping[str, Any]]) -> int:
-    """Return 100 less the cost of each distinct open check, at its worst resource; at least 0."""
+#: The statuses of a check that was made.
+JUDGED = ("open", "passed", "waived", "not_applicable")
+
+
+def host_score(findings: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return 100 less the cost of each distinct open check, at its worst resource; at least 0. None where no check was made."""
     worst: dict[str, int] = {}
+    judged = False
     for finding in findings:
         check = str(finding.get("check"))
         worst[check] = max(worst.get(check, 0), cost(finding))
-    return max(0, 100 - sum(worst.values()))
+        judged = judged or finding.get("status") in JUDGED
+    return max(0, 100 - sum(worst.values())) if judged else None
 
 
 def fleet_score(scores: Iterable[int | None]) -> int | None:

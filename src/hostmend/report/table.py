@@ -83,7 +83,8 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
     head = Text()
     head.append(visible(name), style="bold underline")
     if host["score"] is None:
-        head.append(f"  {visible(host['status'])}", style="bold magenta")
+        state = "no score: no check could be made" if host["status"] == "ok" else visible(host["status"])
+        head.append(f"  {state}", style="bold magenta")
         if host.get("reason"):
             head.append(f": {visible(host['reason'], 400)}")
     else:

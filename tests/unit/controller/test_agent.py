@@ -74,8 +74,8 @@ def known(tmp_path: Path) -> report_verification.Host:
 
 def judged(
     known: report_verification.Host, given: dict[str, Any] | bytes, age: int = 3600, now: float = NOW
-) -> report_verification.Word:
-    return report_verification.judge(given if isinstance(given, bytes) else raw(given), known, age, now)
+) -> report_verification.VerifiedReport:
+    return report_verification.verify(given if isinstance(given, bytes) else raw(given), known, age, now)
 
 
 # How it is made
@@ -373,19 +373,19 @@ def test_only_a_regular_file_of_a_bounded_size_is_read(
 ) -> None:
     place = tmp_path / "pushed"
     place.mkdir()
-    assert report_verification.hear(known, str(place), 3600, NOW).signature == "missing"
+    assert report_verification.load(known, str(place), 3600, NOW).signature == "missing"
     os.mkfifo(place / "web1.json")
-    assert report_verification.hear(known, str(place), 3600, NOW).signature == "unreadable"
+    assert report_verification.load(known, str(place), 3600, NOW).signature == "unreadable"
     (place / "web1.json").unlink()
     (place / "web1.json").write_bytes(raw(report()))
     monkeypatch.setattr(report_verification, "LIMIT", 100)
-    assert "larger than 100 bytes" in report_verification.hear(known, str(place), 3600, NOW).reason
+    assert "larger than 100 bytes" in report_verification.load(known, str(place), 3600, NOW).reason
     monkeypatch.undo()
-    assert report_verification.hear(known, str(place), 3600, NOW).counts
+    assert report_verification.load(known, str(place), 3600, NOW).counts
     # What was pushed once is known: an older one that replaces it later is seen to be.
     (place / "web1.json").write_bytes(raw(report(NOW - 5)))
-    assert not report_verification.hear(known, str(place), 3600, NOW).counts
-    assert report_verification.hear(known, "auto", 3600, NOW).counts
+    assert not report_verification.load(known, str(place), 3600, NOW).counts
+    assert report_verification.load(known, "auto", 3600, NOW).counts
 
 
 def test_what_the_controller_keeps_is_private(known: report_verification.Host) -> None:
@@ -438,8 +438,9 @@ def test_only_what_is_the_hosts_to_say_is_taken() -> None:
 def test_a_host_may_raise_the_risk_of_its_own_fix_and_never_lower_it(check: str, said: str, taken: str) -> None:
     known = catalog.load()
     heard = {"check": check, "status": "open", "resource": "r", "reason": "why", "fix": {"risk": said}}
-    [live] = validation.careful(validation.sound([{"check": check, "status": "open", "reason": "why", "risk": said}]), known)
-    [mine] = validation.careful(report_verification.findings({"findings": [heard]}), known)
+    answer = [{"check": check, "status": "open", "reason": "why", "risk": said}]
+    [live] = validation.with_minimum_risk(validation.validated(answer), known)
+    [mine] = validation.with_minimum_risk(report_verification.findings({"findings": [heard]}), known)
     for one in (live, mine):
         assert catalog.join(one, known)["fix"]["risk"] == taken
     lowered = taken != said and said != "none at all"
@@ -496,10 +497,10 @@ def test_packages_of_another_form_are_counted_and_not_believed() -> None:
 def test_what_an_older_agent_did_not_look_at_is_unknown() -> None:
     known = catalog.load()
     given = report_verification.findings(report())
-    made = report_verification.completed(given, known.classes, known, "0.0.1")
+    made = report_verification.with_unknowns(given, known.classes, known, "0.0.1")
     assert {one["check"] for one in made} == set(known.checks)
     assert {one["status"] for one in made if one["check"] != "redis.no_auth"} == {"unknown"}
-    assert report_verification.completed(given, ["ports"], known, "0.0.1")[0]["class"] == "ports"
+    assert report_verification.with_unknowns(given, ["ports"], known, "0.0.1")[0]["class"] == "ports"
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("26h", 93600), ("90m", 5400), (60, 60), ("2 d", 172800)])

@@ -248,7 +248,7 @@ def verdict(report: Mapping[str, Any]) -> str:
     """Return the key of the one sentence that the report comes down to."""
     summary = report["summary"]
     if report["score"] is None:
-        return "none"
+        return "blind" if any(host["status"] == "ok" and host["findings"] for host in report["hosts"].values()) else "none"
     if summary["level"]["urgent"]:
         return "urgent"
     for name in ("high", "medium", "low"):
