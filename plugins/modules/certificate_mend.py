@@ -17,6 +17,10 @@ description:
   - What cannot be done for one certificate does not keep it from the others. It is in RV(failures), and the old
     certificate stays in use.
   - Keys are in no argument of a process, no result and no difference.
+  - The private authority signs on the controller, with the variables C(certificates_private_ca_certificate),
+    C(certificates_private_ca_key), C(certificates_private_ca_passphrase), C(certificates_private_ca_days) and
+    C(certificates_private_names), as the inventory or the play sets them; facts of a host are not believed. Of the request of
+    a host its public key alone is taken, and what was signed is kept beside the key of the authority.
 author:
   - hostmend maintainers (@hostmend)
 options:
@@ -93,6 +97,20 @@ options:
         put in place, as clients would refuse it.
     type: str
     default: ""
+  refused:
+    description: What the private authority does not sign, and why.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      certificate:
+        description: The file that it was to be for.
+        type: path
+        required: true
+      reason:
+        description: Why.
+        type: str
+        required: true
   acme_directory:
     description: The directory URL of the ACME server. A renewal stays with the server that it came from.
     type: str
@@ -352,6 +370,9 @@ class Mender:
     def names(self, item):
         """See that a certificate can be had for the names of an item; :class:`Failure` where not."""
         private = item["mend"] == "private"
+        for refused in self.given["refused"] if private else ():
+            if refused["certificate"] == item["certificate"]:
+                raise Failure(refused["reason"])
         for name in item["names"]:
             if not HOST_NAME.match(name) and not (private and name_constraints.address_of(name)):
                 raise Failure("%s is no name that a certificate can be had for" % name)
@@ -610,6 +631,8 @@ def main():
             "items": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
             "signed": {"type": "list", "elements": "dict", "default": [], "options": {
                 "certificate": {"type": "path", "required": True}, "chain": {"type": "str", "required": True}}},
+            "refused": {"type": "list", "elements": "dict", "default": [], "options": {
+                "certificate": {"type": "path", "required": True}, "reason": {"type": "str", "required": True}}},
             "authority": {"type": "str", "default": ""},
             "acme_directory": {"type": "str", "default": ""},
             "acme_ca_bundle": {"type": "str", "default": ""},

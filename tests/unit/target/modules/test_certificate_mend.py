@@ -139,7 +139,7 @@ def test_nothing_is_asked_for_that_the_authority_may_not_sign(
     item = {"certificate": "/etc/ssl/db.pem", "key": None, "mend": "private", "lineage": "", "services": [], "probes": []}
     item["names"] = ["db.example.org", "10.1.2.3"]
     limited = maker.authority(("example.org",), ("0.0.0.0/0", "::/0"))
-    module = SimpleNamespace(check_mode=check_mode, params={"items": [item], "authority": limited, "signed": []})
+    module = SimpleNamespace(check_mode=check_mode, params={"items": [item], "authority": limited, "signed": [], "refused": []})
     for ask in ("request", "work"):
         made = certificate_mend.Mender(module)
         assert not getattr(made, ask)()
@@ -152,7 +152,7 @@ def test_a_request_has_addresses_as_addresses(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(certificate_mend, "STAGING", str(tmp_path / "staging"))
     item = {"certificate": str(tmp_path / "db.pem"), "mend": "private", "names": ["10.1.2.3", "2001:db8::1", "db.example.org"]}
     module = SimpleNamespace(
-        check_mode=False, params={"items": [item], "authority": maker.authority(("example.org", "10.0.0.0/8"))}
+        check_mode=False, params={"items": [item], "authority": maker.authority(("example.org", "10.0.0.0/8")), "refused": []}
     )
     assert certificate_mend.Mender(module).request() == []
     item["names"].remove("2001:db8::1")

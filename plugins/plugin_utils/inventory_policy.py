@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, hostmend maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Variables as the operator has set them: without what a host says of itself, which Ansible ranks above an inventory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def facts_of(task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables that the facts of this task's host would set."""
+    manager = getattr(task_vars.get("hostvars"), "_variable_manager", None)
+    cache = getattr(manager, "_fact_cache", None)
+    host = task_vars.get("inventory_hostname")
+    try:
+        if cache is not None and host is not None:
+            return dict(cache.get(host) or {})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    # Under ansible_facts the names are without their prefix, so both may be meant.
+    facts = task_vars.get("ansible_facts") or {}
+    return {**facts, **{f"ansible_{name}": value for name, value in facts.items()}}
+
+
+def without_facts(task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a task, without those that come from the facts of its host."""
+    facts = facts_of(task_vars)
+    return {name: value for name, value in task_vars.items() if name not in facts or not _same(value, facts[name])}
+
+
+def _same(value: Any, fact: Any) -> bool:
+    try:
+        return bool(value == fact)
+    except Exception:  # what cannot be compared cannot be told apart
+        return True
