@@ -103,7 +103,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
-def main():
+def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=dict(
         state=dict(type="str", choices=["armed", "confirmed"], required=True),

@@ -51,7 +51,8 @@ options:
     default: []
   firewall:
     description:
-      - Whether the rules in the kernel may change. Files that load them at boot belong in O(paths).
+      - Whether the rules in the kernel may change. C(/etc/firewalld) and the rules of ufw are kept with them; other files
+        that load rules at boot belong in O(paths).
     type: bool
     default: false
   sysctls:
@@ -142,7 +143,8 @@ options:
     default: 30
   keep_days:
     description:
-      - How many days finished runs stay.
+      - How many days finished runs stay. The newest five stay whatever their age and size, and nothing goes where the
+        clock of the host is more than 90 days from the time of its newest run.
     type: int
     default: 365
   keep_mebibytes:
@@ -208,6 +210,16 @@ restored:
   returned: always
   type: list
   elements: dict
+not_restored:
+  description: What of a run that was broken off could not be taken back, and why. It is also a warning.
+  returned: always
+  type: list
+  elements: str
+damaged:
+  description: Runs whose journal is damaged, each with the file and what is wrong with it. They are never pruned.
+  returned: always
+  type: list
+  elements: str
 pruned:
   description: Finished runs that went because of their number, age or size.
   returned: always
@@ -221,6 +233,7 @@ holder:
 
 import os
 import time
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
@@ -262,7 +275,7 @@ ARGUMENTS = dict(
 )
 
 
-def hold(journal, asked, about):
+def hold(journal: store.Journal, asked: Dict[str, Any], about: Dict[str, Any]) -> None:
     """Take the host for this run, waiting for another as long as was asked."""
     until = time.monotonic() + asked["wait"]
     while True:
@@ -276,7 +289,7 @@ def hold(journal, asked, about):
         time.sleep(0.5)
 
 
-def start(journal, asked, about, result):
+def start(journal: store.Journal, asked: Dict[str, Any], about: Dict[str, Any], result: Dict[str, Any]) -> None:
     """Keep the state before a change."""
     run = journal.run(asked["run"])
     hold(journal, asked, about)
@@ -290,16 +303,21 @@ def start(journal, asked, about, result):
             if asked["unfinished"] == "rollback":
                 done = undo.rollback(other)
                 result["restored"].append(done)
+                result["not_restored"] += ["the run %s was broken off here, and %s" % (other.name, item["error"])
+                                           for item in done["damaged"] + done["errors"]]
                 result["changed"] = result["changed"] or done["changed"]
+        result["damaged"] = [why for name, why in sorted(journal.survey()[1].items()) if name != run.name]
         result["pruned"] = journal.prune(asked["keep_runs"], asked["keep_days"],
                                          asked["keep_mebibytes"] * store.MEBIBYTE, but=run.name)
-        run.begin(asked["role"], about, validate=asked["validate"], irreversible=asked["irreversible"])
+        run.begin(asked["role"], about, number=0 if run.exists else journal.number(run.name),
+                  validate=asked["validate"], irreversible=asked["irreversible"])
         for subject in resource_types.subjects(asked):
             if run.keep(asked["role"], subject, asked["max_mebibytes"] * store.MEBIBYTE):
                 result["kept"].append("%(kind)s %(name)s" % subject)
+        run.note_entries()
 
 
-def finish(journal, asked, result):
+def finish(journal: store.Journal, asked: Dict[str, Any], result: Dict[str, Any]) -> None:
     """Note the state after the change and close the role."""
     run = journal.run(asked["run"])
     with journal.locked(asked["wait"]):
@@ -312,11 +330,12 @@ def finish(journal, asked, result):
             journal.release(run.name)
 
 
-def main():
+def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
-    result = {"changed": False, "run": asked["run"], "kept": [], "restored": [], "pruned": []}
+    result = {"changed": False, "run": asked["run"], "kept": [], "restored": [], "pruned": [], "damaged": [],
+              "not_restored": []}
     if not asked["run"] or not asked["role"]:
         module.fail_json(msg="run and role are wanted: the action plugin fills them in, so name them in other use",
                          **result)
@@ -339,6 +358,8 @@ def main():
     except OSError as error:
         why = "the journal in %s cannot be written: %s" % (asked["directory"], error.strerror or error)
         module.fail_json(msg="nothing was changed: %s" % why if asked["state"] == "started" else why, **result)
+    for text in result["not_restored"] + ["a run that cannot be taken back any more: %s" % why for why in result["damaged"]]:
+        module.warn(text)
     module.exit_json(**result)
 
 

@@ -93,6 +93,26 @@ conflicts:
   returned: when O(state=restored)
   type: list
   elements: dict
+damaged:
+  description:
+    - What of the journal is damaged, each with the role that was therefore left untouched. All that is kept is verified
+      before anything is touched.
+  returned: when O(state=restored)
+  type: list
+  elements: dict
+host_refused:
+  description:
+    - What the host did not do once its files were back, such as a start or a reload, with the unit, the command and the
+      reason.
+  returned: when O(state=restored)
+  type: list
+  elements: dict
+  sample: [{"role": "services", "unit": "rpcbind.socket", "command": "systemctl start rpcbind.socket", "reason": "masked"}]
+not_as_before:
+  description: Units that ran or listened before the run and do not now; the module fails because of them.
+  returned: when O(state=restored)
+  type: list
+  elements: dict
 errors:
   description: What could not be brought back.
   returned: when O(state=restored)
@@ -109,13 +129,16 @@ taken:
   type: list
   elements: str
 runs:
-  description: The runs on this host, oldest first, with the state of each role.
+  description:
+    - The runs on this host, oldest first, with the state of each role. Those whose run.json is damaged come last,
+      with C(state=damaged) and the reason in C(damage).
   returned: always
   type: list
   elements: dict
 """
 
 import os
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commit_confirm
@@ -125,12 +148,13 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
-def chosen(journal, asked):
+def chosen(journal: store.Journal, asked: Dict[str, Any]) -> List[store.Run]:
     """Return the runs to take back, newest first."""
     if asked["run"] == "unfinished":
         return journal.unfinished()
     if asked["run"] == "latest":
-        return [run for run in reversed(journal.runs()) if run.state != store.RESTORED][:1]
+        newest = journal.latest()
+        return [newest] if newest else []
     run = journal.run(asked["run"] or "")
     if not run.exists:
         if asked["failed"] is not None or not asked["known"]:
@@ -139,18 +163,52 @@ def chosen(journal, asked):
     return [run]
 
 
-def listed(journal):
-    """Return what is known of each run."""
-    runs = []
-    for run in journal.runs():
-        head = run.head()
+def listed(journal: store.Journal) -> List[Dict[str, Any]]:
+    """Return what is known of each run, oldest first; those that are damaged last, with the reason."""
+    found, damaged = journal.survey()
+    runs: List[Dict[str, Any]] = []
+    for run in found:
+        head = run.started_head()
+        entries, damage = run.inspect()
         runs.append({"run": run.name, "state": run.state, "roles": head["roles"], "started": head["started"],
                      "finished": head.get("finished"), "controller": head.get("controller"),
-                     "entries": len(run.entries()), "bytes": run.size()})
+                     "entries": len(entries), "bytes": run.size(), "damage": [item.reason for item in damage]})
+    for name, why in sorted(damaged.items()):
+        runs.append({"run": name, "state": "damaged", "roles": {}, "started": None, "finished": None, "controller": None,
+                     "entries": 0, "bytes": journal.run(name).size(), "damage": [why]})
     return runs
 
 
-def reason(failed):
+def troubles(result: Dict[str, Any]) -> List[str]:
+    """Return what did not go back, each in one line."""
+    found = ["%(name)s (%(what)s) was changed since by somebody else" % item for item in result["conflicts"]]
+    return found + [item["error"] for item in result["damaged"] + result["errors"]]
+
+
+def refusals(result: Dict[str, Any]) -> List[str]:
+    """Return what the host did not do once its files were back, each in one line."""
+    return ["%(command)s: %(reason)s" % item for item in result["host_refused"]]
+
+
+def take_back(module: AnsibleModule, journal: store.Journal, asked: Dict[str, Any], result: Dict[str, Any]) -> None:
+    """Take the runs back that were asked for, and fill in the result."""
+    waits = asked["failed"] is None and not module.check_mode
+    if waits and any(run.state == store.OPEN for run in chosen(journal, asked)):
+        result["notes"] += filter(None, [orphans.wait(asked["wait"])])
+    with journal.locked(asked["wait"]):
+        for run in chosen(journal, asked):
+            done = undo.rollback(run, asked["roles"], asked["force"], module.check_mode)
+            result["changed"] = result["changed"] or done["changed"]
+            result["restored"] += done["items"]
+            result["taken"].append(run.name)
+            for name in ("conflicts", "damaged", "errors", "host_refused", "not_as_before", "notes", "diff"):
+                result[name] += done[name]
+            if not module.check_mode and run.state != store.OPEN:
+                commit_confirm.disarm(run)
+                journal.release(run.name)
+
+
+def reason(failed: Any) -> str:
     """Return why the role failed, in one line."""
     if isinstance(failed, dict):
         failed = failed.get("msg") or failed.get("stderr") or failed.get("reason") or "no message"
@@ -158,7 +216,24 @@ def reason(failed):
     return text[len("failed, restored: "):] if text.startswith("failed, restored: ") else text
 
 
-def main():
+def finish(module: AnsibleModule, asked: Dict[str, Any], result: Dict[str, Any]) -> None:
+    """End the module by what came of it."""
+    trouble, refused = troubles(result), refusals(result)
+    differs = [item["reason"] for item in result["not_as_before"]]
+    if asked["failed"] is not None:
+        if module.check_mode:
+            module.fail_json(msg="failed in check mode: %s" % reason(asked["failed"]), **result)
+        outcome = "failed, NOT wholly restored (%s)" % "; ".join(trouble + differs + refused) if trouble or differs \
+            else "failed, restored"
+        module.fail_json(msg="%s: %s" % (outcome, reason(asked["failed"])), outcome=outcome, **result)
+    if trouble:
+        module.fail_json(msg="not taken back: %s" % "; ".join(trouble), **result)
+    if differs:
+        module.fail_json(msg="taken back, but the host is not as it was: %s" % "; ".join(differs + refused), **result)
+    module.exit_json(**result)
+
+
+def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=dict(
         state=dict(type="str", choices=["restored", "listed"], default="restored"),
@@ -176,36 +251,20 @@ def main():
     journal = store.Journal(asked["directory"])
     if asked["state"] == "listed":
         module.exit_json(changed=False, runs=listed(journal))
-    result = {"changed": False, "restored": [], "conflicts": [], "errors": [], "notes": [], "diff": [], "taken": []}
+    result: Dict[str, Any] = {"changed": False, "restored": [], "conflicts": [], "damaged": [], "errors": [],
+                              "host_refused": [], "not_as_before": [], "notes": [], "diff": [], "taken": []}
     try:
-        if asked["failed"] is None and not module.check_mode and any(run.state == store.OPEN for run in chosen(journal, asked)):
-            result["notes"] += filter(None, [orphans.wait(asked["wait"])])
-        with journal.locked(asked["wait"]):
-            for run in chosen(journal, asked):
-                done = undo.rollback(run, asked["roles"], asked["force"], module.check_mode)
-                result["changed"] = result["changed"] or done["changed"]
-                result["restored"] += done["items"]
-                result["taken"].append(run.name)
-                for name in ("conflicts", "errors", "notes", "diff"):
-                    result[name] += done[name]
-                if not module.check_mode and run.state != store.OPEN:
-                    commit_confirm.disarm(run)
-                    journal.release(run.name)
+        take_back(module, journal, asked, result)
     except HostError as error:
-        module.fail_json(msg=str(error), **result)
+        if asked["failed"] is not None and not module.check_mode:
+            outcome = "failed, NOT wholly restored (%s)" % error
+            module.fail_json(msg="%s: %s" % (outcome, reason(asked["failed"])), outcome=outcome, **result)
+        module.fail_json(msg="nothing was taken back: %s" % error if not result["changed"] else str(error), **result)
     except OSError as error:
         module.fail_json(msg="the journal in %s cannot be used: %s" % (asked["directory"], error), **result)
+    result["notes"] += ["the host refused %s" % text for text in refusals(result)]
     result["runs"] = [run for run in listed(journal) if run["run"] in result["taken"]]
-    trouble = ["%(name)s (%(what)s) was changed since by somebody else" % item for item in result["conflicts"]]
-    trouble += [error["error"] for error in result["errors"]]
-    if asked["failed"] is not None:
-        if module.check_mode:
-            module.fail_json(msg="failed in check mode: %s" % reason(asked["failed"]), **result)
-        outcome = "failed, NOT wholly restored (%s)" % "; ".join(trouble) if trouble else "failed, restored"
-        module.fail_json(msg="%s: %s" % (outcome, reason(asked["failed"])), outcome=outcome, **result)
-    if trouble:
-        module.fail_json(msg="not taken back: %s" % "; ".join(trouble), **result)
-    module.exit_json(**result)
+    finish(module, asked, result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +20,16 @@ from typing import Any
 
 from hostmend import advisories
 from hostmend.core.errors import HostmendError
+from hostmend.run_directory import run_directory
 
 #: How often a wish to stop is looked for, and how long Ansible has for ending its workers itself.
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 8.0
 #: Results as large as this come whole off the run; ansible-runner would empty them above 700 000 characters.
 LARGEST_RESULT = 256 * 1024 * 1024
+
+#: Ansible's own, and an end to a link that has gone silent: after half a minute, not when TCP gives up.
+SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
 
 PASSWORD_PROMPTS: Mapping[str, str] = {
     "connection": r"SSH password:\s*?$",
@@ -181,6 +184,7 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
             (("ssh_connection", "pipelining"), ("connection", "pipelining"), ("defaults", "pipelining")),
         ),
         ("ANSIBLE_FORKS", "20", (("defaults", "forks"),)),
+        ("ANSIBLE_SSH_ARGS", SSH_ARGS, (("ssh_connection", "ssh_args"),)),
         ("ANSIBLE_PYTHON_INTERPRETER", "auto_silent", (("defaults", "interpreter_python"),)),
     )
     for name, value, places in ours:
@@ -212,12 +216,9 @@ def run(
     root = collection()
     config = UserConfig(os.environ)
     errors: list[str] = []
-    directory = tempfile.mkdtemp(prefix="hostmend-")  # 0700
-    try:
+    with run_directory() as directory:
         command = _command(request, root, config, Path(directory))
         status, code = _run(directory, command, environment(root, config), request, take, stop, show, errors)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     if stop.asked is not None:
         return Result("stopped", 130, errors)
     return Result("done" if status == "successful" else "failed", code, errors)

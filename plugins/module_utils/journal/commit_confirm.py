@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from typing import List, Optional, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import records
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import undo
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.records import Record
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import Run
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.store import Journal
 
 BOOT_UNIT = "hostmend-boot-restore-%s.service"
 UNIT_DIRECTORY = "/etc/systemd/system"
@@ -37,27 +43,33 @@ WantedBy=sysinit.target
 """
 
 
-def armed(run):
-    """Return what is armed for a run, None where nothing is."""
-    return files.read_json(os.path.join(run.path, "armed.json"))
+def armed(run: Run) -> Optional[Record]:
+    """Return what is armed for a run, None where nothing is. Of a damaged note all roles of the run are armed."""
+    try:
+        return records.read(os.path.join(run.path, "armed.json"), ("roles", "seconds"))
+    except records.DamagedError:
+        return {"roles": None, "seconds": 0}
 
 
-def healed(run):
+def healed(run: Run) -> Optional[Record]:
     """Return what the timer did, None where it did nothing."""
-    return files.read_json(os.path.join(run.path, "healed.json"))
+    try:
+        return records.read(os.path.join(run.path, "healed.json"), ("errors", "conflicts", "seconds"))
+    except records.DamagedError as error:
+        return {"errors": [{"role": "", "error": str(error)}], "conflicts": [], "seconds": 0}
 
 
-def program(run):
+def program(run: Run) -> str:
     """Return where the run's restore program is."""
     return os.path.join(run.path, "restore.pyz")
 
 
-def timer(run):
+def timer(run: Run) -> str:
     """Return the name of the run's timer."""
     return "hostmend-restore-" + run.name
 
 
-def arm(journal, run, roles, seconds, python=""):
+def arm(journal: Journal, run: Run, roles: List[str], seconds: int, python: str = "") -> str:
     """Have the host restore the roles of a run by itself after so many seconds."""
     python = python or sys.executable
     known = (run.head() or {"roles": {}})["roles"]
@@ -67,11 +79,11 @@ def arm(journal, run, roles, seconds, python=""):
     waiting = armed(run)
     if waiting:
         disarm(run)
-        roles = sorted(set(roles) | set(waiting["roles"]))
+        roles = sorted(set(roles) | set(known if waiting["roles"] is None else waiting["roles"]))
     files.remove(os.path.join(run.path, "healed.json"))
     how = "systemd" if units.systemd_runs() else "process"
-    files.write_json(os.path.join(run.path, "armed.json"),
-                     {"roles": roles, "seconds": seconds, "how": how, "due": store.boot()[1] + seconds,
+    records.write(os.path.join(run.path, "armed.json"),
+                  {"roles": roles, "seconds": seconds, "how": how, "due": store.boot()[1] + seconds,
                       "made_wants": not os.path.isdir(WANTS)})
     names = {"run": run.name, "directory": journal.directory, "python": python, "program": program(run)}
     try:
@@ -92,7 +104,7 @@ def arm(journal, run, roles, seconds, python=""):
     return how
 
 
-def disarm(run):
+def disarm(run: Run) -> None:
     """Take the timer away. What counts is the note: without it a timer that still runs out does nothing."""
     waiting = armed(run) or {}
     files.remove(os.path.join(run.path, "armed.json"))
@@ -109,24 +121,28 @@ def disarm(run):
         units.daemon_reload()
 
 
-def expire(journal, name, at_boot=False):
+def expire(journal: Journal, name: str, at_boot: bool = False) -> Optional[Record]:
     """Restore what was not confirmed; returns what was done, None where there was nothing to do."""
     run = journal.run(name)
     with journal.locked(60):
         waiting = armed(run)
         if waiting is None:
             return None
-        done = undo.rollback(run, waiting["roles"], at_boot=at_boot)
-        files.write_json(os.path.join(run.path, "healed.json"),
-                         dict(done, diff=[], at=store.now(), by="boot" if at_boot else "timer",
-                              seconds=waiting["seconds"]))
+        try:
+            done = undo.rollback(run, waiting["roles"], at_boot=at_boot)
+        except HostError as error:  # of a run whose journal is damaged nothing can be taken back
+            done = {"errors": [{"role": "", "error": str(error)}], "conflicts": []}
+        done["errors"] = done["errors"] + done.get("damaged", [])
+        records.write(os.path.join(run.path, "healed.json"),
+                      dict(done, diff=[], at=store.now(), by="boot" if at_boot else "timer", seconds=waiting["seconds"]))
         disarm(run)
-        if run.state != store.OPEN:
-            journal.release(run.name)
+        with contextlib.suppress(records.DamagedError):
+            if run.state != store.OPEN:
+                journal.release(run.name)
         return done
 
 
-def confirm(journal, name):
+def confirm(journal: Journal, name: str) -> Tuple[bool, Optional[Record]]:
     """Say that the controller came in anew. Returns (was it in time, what was done when it was not)."""
     run = journal.run(name)
     with journal.locked(60):

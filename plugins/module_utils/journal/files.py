@@ -10,13 +10,19 @@ import base64
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import stat
 import struct
 import tempfile
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+
+Node = Dict[str, Any]
+# Stores the content of a file; returns (sha256, size).
+Keep = Callable[[str], Tuple[str, int]]
+# Returns the path of a kept content.
+Blob = Callable[[str], str]
 
 FS_IOC_GETFLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 FS_IOC_SETFLAGS = 0x40086602 if struct.calcsize("l") == 8 else 0x40046602
@@ -27,7 +33,7 @@ FLAGS_KEPT = FLAG_IMMUTABLE | FLAG_APPEND
 CHUNK = 1024 * 1024
 
 
-def sync_directory(path):
+def sync_directory(path: str) -> None:
     """Make the names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -36,7 +42,7 @@ def sync_directory(path):
         os.close(fd)
 
 
-def make_directory(path):
+def make_directory(path: str) -> None:
     """Make a directory of root's own, and its parents, durable."""
     if os.path.isdir(path):
         return
@@ -49,7 +55,7 @@ def make_directory(path):
     sync_directory(parent)
 
 
-def write_bytes(path, data):
+def write_bytes(path: str, data: bytes) -> None:
     """Write a 0600 file: afterwards it is there whole, or not at all."""
     folder = os.path.dirname(path)
     fd, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
@@ -65,43 +71,28 @@ def write_bytes(path, data):
     sync_directory(folder)
 
 
-def write_json(path, value):
-    """Write a value as JSON; whole or not at all."""
-    write_bytes(path, json.dumps(value, indent=1, sort_keys=True).encode("ascii"))
-
-
-def read_json(path):
-    """Return the value in a JSON file, None when there is no such file or it is not ours."""
-    try:
-        with open(path, "rb") as handle:
-            return json.loads(handle.read().decode("ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _unlink(path):
+def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except OSError:
         pass
 
 
-def read_flags(path):
+def read_flags(path: str) -> int:
     """Return the immutable and append-only flags of a file or directory; 0 where the filesystem has none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return 0
     try:
-        answer = fcntl.ioctl(fd, FS_IOC_GETFLAGS, struct.pack("l", 0))
-        return struct.unpack("l", answer)[0] & FLAGS_KEPT
+        return int(struct.unpack("l", fcntl.ioctl(fd, FS_IOC_GETFLAGS, struct.pack("l", 0)))[0]) & FLAGS_KEPT
     except OSError:
         return 0
     finally:
         os.close(fd)
 
 
-def write_flags(path, flags):
+def write_flags(path: str, flags: int) -> None:
     """Set the immutable and append-only flags, leaving the others as they are."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -113,9 +104,9 @@ def write_flags(path, flags):
         os.close(fd)
 
 
-def read_xattrs(path):
+def read_xattrs(path: str) -> Dict[str, str]:
     """Return the extended attributes (POSIX ACLs and SELinux labels are among them), values in base64."""
-    kept = {}
+    kept: Dict[str, str] = {}
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
@@ -128,7 +119,7 @@ def read_xattrs(path):
     return kept
 
 
-def write_xattrs(path, wanted):
+def write_xattrs(path: str, wanted: Dict[str, str]) -> List[str]:
     """Make the extended attributes be as wanted; returns what the kernel refused."""
     refused = []
     now = read_xattrs(path)
@@ -145,7 +136,7 @@ def write_xattrs(path, wanted):
     return refused
 
 
-def copy_whole(source, target_fd, limit):
+def copy_whole(source: str, target_fd: Optional[int], limit: Optional[int]) -> Tuple[str, int]:
     """Copy a file and return (sha256, size); refuses more than ``limit`` bytes."""
     digest = hashlib.sha256()
     size = 0
@@ -164,7 +155,7 @@ def copy_whole(source, target_fd, limit):
                     view = view[os.write(target_fd, view):]
 
 
-def read_node(path, keep=None):
+def read_node(path: str, keep: Optional[Keep] = None) -> Node:
     """Return what one path is, not following a link. ``keep(path)`` stores content and returns (sha256, size)."""
     try:
         state = os.lstat(path)
@@ -172,7 +163,7 @@ def read_node(path, keep=None):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return {"type": "absent"}
         raise HostError("%s cannot be read: %s" % (path, error.strerror))
-    node = {"uid": state.st_uid, "gid": state.st_gid, "mode": stat.S_IMODE(state.st_mode),
+    node: Node = {"uid": state.st_uid, "gid": state.st_gid, "mode": stat.S_IMODE(state.st_mode),
             "mtime": state.st_mtime_ns, "xattrs": read_xattrs(path)}
     if stat.S_ISLNK(state.st_mode):
         node.update(type="link", target=os.readlink(path))
@@ -186,13 +177,13 @@ def read_node(path, keep=None):
     return node
 
 
-def content(node):
+def content(node: Node) -> List[Any]:
     """Return what of a node makes its content, comparable."""
     kind = node["type"]
     return [kind, node.get("sha256"), node.get("target")]
 
 
-def remove(path):
+def remove(path: str) -> str:
     """Remove a file, a link or an empty directory; returns a reason where it stays."""
     try:
         state = os.lstat(path)
@@ -215,7 +206,7 @@ def remove(path):
     return ""
 
 
-def write_node(path, node, blob, mtime=True):
+def write_node(path: str, node: Node, blob: Blob, mtime: bool = True) -> List[str]:
     """Make ``path`` be what ``node`` says; ``blob(sha256)`` is the file that has the content. Returns notes."""
     if node["type"] == "absent":
         reason = remove(path)
@@ -246,7 +237,7 @@ def write_node(path, node, blob, mtime=True):
     return notes
 
 
-def _dress(path, node, mtime):
+def _dress(path: str, node: Node, mtime: bool) -> List[str]:
     os.chown(path, node["uid"], node["gid"], follow_symlinks=False)
     notes = []
     if node["type"] != "link":
@@ -263,7 +254,7 @@ def _dress(path, node, mtime):
     return notes
 
 
-def _replace_link(path, node):
+def _replace_link(path: str, node: Node) -> List[str]:
     temporary = os.path.join(os.path.dirname(path), ".hostmend-%s" % os.urandom(8).hex())
     os.symlink(node["target"], temporary)
     try:
@@ -275,7 +266,7 @@ def _replace_link(path, node):
     return _dress(path, node, True)
 
 
-def _replace_file(path, node, blob, mtime):
+def _replace_file(path: str, node: Node, blob: Blob, mtime: bool) -> List[str]:
     folder = os.path.dirname(path)
     flags = dict(node, flags=0)
     fd, temporary = tempfile.mkstemp(prefix=".hostmend-", dir=folder)

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 # iptables-nft keeps its rules in nftables tables of these names, in a form that nft cannot write back.
 IPTABLES_TABLES = ("filter", "nat", "mangle", "raw", "security")
+# Where a firewall that is in charge keeps the rules that it loads at boot, and reads when it reloads.
+FIREWALLD = "/etc/firewalld"
+BOOT_RULES = (FIREWALLD, "/etc/ufw/user.rules", "/etc/ufw/user6.rules")
+Tools = Tuple[str, Optional[str]]
 COUNTERS = re.compile(r"\[\d+:\d+\]")
 
 
-def iptables_nft(family):
+def iptables_nft(family: str) -> Optional[Tools]:
     """Return the save and restore programs of iptables over nftables, None where there are none."""
     stem = "iptables" if family == "ip" else "ip6tables"
     for name in (stem + "-nft", stem):
@@ -27,7 +32,7 @@ def iptables_nft(family):
     return None
 
 
-def iptables_legacy(family):
+def iptables_legacy(family: str) -> Optional[Tools]:
     """Return the same for iptables over the older kernel interface."""
     stem = "iptables" if family == "ip" else "ip6tables"
     for name in (stem + "-legacy", stem):
@@ -37,23 +42,23 @@ def iptables_legacy(family):
     return None
 
 
-def plain(text):
+def plain(text: str) -> str:
     """Return the output of iptables-save without dates and counters."""
     kept = [COUNTERS.sub("[0:0]", line) for line in text.splitlines() if line and not line.startswith("#")]
     return "\n".join(kept) + "\n" if kept else ""
 
 
-def nft_tables():
+def nft_tables() -> List[Tuple[str, str]]:
     """Return (family, name) of each table of nftables."""
     if not process.which("nft"):
         return []
     lines = process.must(["nft", "list", "tables"]).splitlines()
-    return [tuple(line.split()[1:3]) for line in lines if line.startswith("table ")]
+    return [(line.split()[1], line.split()[2]) for line in lines if line.startswith("table ")]
 
 
-def read(subject, keep=None):
+def read(subject: Dict[str, Any], keep: Any = None) -> Dict[str, Any]:
     """Return the text of each table that is loaded."""
-    tables = {}
+    tables: Dict[str, str] = {}
     for family, name in nft_tables():
         compat = iptables_nft(family) if family in ("ip", "ip6") and name in IPTABLES_TABLES else None
         if compat:
@@ -73,19 +78,21 @@ def read(subject, keep=None):
     return {"tables": tables}
 
 
-def aspects(image):
+def aspects(image: Dict[str, Any]) -> Dict[str, Any]:
     """Return what can change by itself: each table."""
     return dict(image["tables"])
 
 
-def describe(subject, key):
+def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
     """Return (name, what of it) for an aspect."""
     return key, "rules"
 
 
-def restore(subject, before, now, keys, blob):
+def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str], blob: Any) -> List[str]:
     """Put the old text of each table back, one transaction for all of nftables."""
     script = ""
+    # firewalld, reloaded from its restored files, has made its own anew already.
+    keys = [key for key in keys if now["tables"].get(key) != before["tables"].get(key)]
     for key in sorted(keys):
         kind, family, name = key.split()
         old = before["tables"].get(key)
@@ -104,14 +111,23 @@ def restore(subject, before, now, keys, blob):
     return []
 
 
-def _iptables(tools, text, key):
+def reload_firewalld() -> str:
+    """Have firewalld, where it runs, take its files again; returns why it did not."""
+    tool = process.which("firewall-cmd")
+    if tool is None or process.run([tool, "--state"])[0]:
+        return ""
+    status, out, err = process.run([tool, "--reload"], seconds=120)
+    return "" if not status else ((err or out).strip().splitlines() or ["no message"])[-1]
+
+
+def _iptables(tools: Optional[Tools], text: str, key: str) -> None:
     if tools is None or tools[1] is None:
         raise HostError("%s cannot be restored: iptables is gone" % key)
     process.must([tools[1], "--test"], stdin=text)
     process.must([tools[1]], stdin=text)
 
 
-def _empty(text):
+def _empty(text: str) -> str:
     """Return an iptables table with its own chains only, open: what it is like before anybody uses it."""
     lines = text.splitlines()
     chains = [line.split()[0] for line in lines if line.startswith(":") and " - " not in line]

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict, List, Tuple
+
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
-def path(name):
+def path(name: str) -> str:
     """Return the file of a setting; a name has dots, or slashes where a part of it has a dot."""
     return "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
 
 
-def read(subject, keep=None):
+def read(subject: Dict[str, Any], keep: Any = None) -> Dict[str, Any]:
     """Return the value as the kernel has it now; None where it has no such setting."""
     try:
         with open(path(subject["name"])) as handle:
@@ -23,17 +25,17 @@ def read(subject, keep=None):
         return {"value": None}
 
 
-def aspects(image):
+def aspects(image: Dict[str, Any]) -> Dict[str, Any]:
     """Return what can change by itself."""
     return {"value": image["value"]} if image["value"] is not None else {}
 
 
-def describe(subject, key):
+def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
     """Return (name, what of it) for an aspect."""
     return subject["name"], key
 
 
-def restore(subject, before, now, keys, blob):
+def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str], blob: Any) -> List[str]:
     """Write the old value."""
     if before["value"] is None:
         return ["%s was not there before" % subject["name"]]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from typing import List, Set
 
 # How Ansible starts a module: by a file of its own, with become (which sudo passes on in SUDO_COMMAND), or by a pipe.
 MARK = re.compile(rb"BECOME-SUCCESS-|AnsiballZ_|ansible-tmp-|python[0-9.]*'? && sleep 0")
@@ -21,7 +22,7 @@ RUNNERS = re.compile(r"(sh|dash|bash|ash|busybox|sudo|su|doas|python[0-9.]*|plat
 LIMIT = 128 * 1024
 
 
-def _bytes(path):
+def _bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as handle:
             return handle.read(LIMIT)
@@ -29,35 +30,35 @@ def _bytes(path):
         return b""
 
 
-def _parent(pid):
+def _parent(pid: int) -> int:
     try:
         return int(_bytes("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[1])
     except (IndexError, ValueError):
         return 0
 
 
-def family(pid):
+def family(pid: int) -> Set[int]:
     """Return a process and all that it descends from."""
-    found = set()
+    found: Set[int] = set()
     while pid > 0 and pid not in found:
         found.add(pid)
         pid = _parent(pid)
     return found
 
 
-def _comm(pid):
+def _comm(pid: int) -> str:
     text = _bytes("/proc/%d/stat" % pid).decode("utf-8", "replace")
     return text[text.find("(") + 1:text.rfind(")")]
 
 
-def _namespace(pid):
+def _namespace(pid: int) -> str:
     try:
         return os.readlink("/proc/%d/ns/pid" % pid)
     except OSError:
         return ""
 
 
-def find():
+def find() -> List[int]:
     """Return the processes that Ansible has started here, but for those of this very task."""
     mine, here = family(os.getpid()), _namespace(os.getpid())
     try:
@@ -76,7 +77,7 @@ def find():
     return found
 
 
-def wait(seconds):
+def wait(seconds: float) -> str:
     """Wait until none is at work; returns a note for a person where one still is."""
     until = time.monotonic() + seconds
     while True:

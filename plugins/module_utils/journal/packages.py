@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import no_starts
@@ -17,14 +18,13 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors i
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_lock
 
-# Where the packages are that an update has replaced.
 # How long another package manager is waited for.
 LOCK_SECONDS = 300
 # Of these rpm holds several versions side by side, each a thing of its own.
 SIDE_BY_SIDE = re.compile(r"^kernel(?:-|\.|$)")
 
 
-def read(subject, keep=None):
+def read(subject: Dict[str, Any], keep: Any = None) -> Dict[str, Any]:
     """Return every package of the host: what a role installs brings others with it."""
     if process.which("dpkg-query") and os.path.exists("/var/lib/dpkg/status"):
         out = process.must(["dpkg-query", "-W", "-f", "${binary:Package}\t${Version}\t${db:Status-Abbrev}\n"])
@@ -39,17 +39,17 @@ def read(subject, keep=None):
     raise HostError("neither dpkg nor rpm is here: packages cannot be kept")
 
 
-def aspects(image):
+def aspects(image: Dict[str, Any]) -> Dict[str, Any]:
     """Return what can change by itself: each package."""
     return dict(image["packages"])
 
 
-def describe(subject, key):
+def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
     """Return (name, what of it) for an aspect."""
     return key, "version"
 
 
-def command(before, now, keys):
+def command(before: Dict[str, Any], now: Dict[str, Any], keys: List[str]) -> List[str]:
     """Return the command that brings the packages of dpkg in ``keys`` back."""
     wanted, purge = [], []
     for name in sorted(keys):
@@ -65,12 +65,12 @@ def command(before, now, keys):
             "-o", "Dpkg::Options::=--force-confold"] + purge + ["install"] + wanted
 
 
-def rpm_commands(before, now, keys, tool="dnf"):
+def rpm_commands(before: Dict[str, Any], now: Dict[str, Any], keys: List[str], tool: str = "dnf") -> List[List[str]]:
     """Return the commands that bring the packages of rpm in ``keys`` back: downgrades, installations, removals.
 
     Removals come last: what an update has brought along is needed by it, and would take it away.
     """
-    words = {"downgrade": [], "install": [], "remove": []}
+    words: Dict[str, List[str]] = {"downgrade": [], "install": [], "remove": []}
     for key in sorted(keys):
         old, new = before["packages"].get(key), now["packages"].get(key)
         name = key.partition("=")[0]
@@ -82,7 +82,7 @@ def rpm_commands(before, now, keys, tool="dnf"):
     return [[tool, "-y", "--setopt=clean_requirements_on_remove=0", verb] + names for verb, names in words.items() if names]
 
 
-def restore(subject, before, now, keys, blob):
+def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str], blob: Any) -> List[str]:
     """Bring packages back to what they were; returns what cannot be undone."""
     names = ", ".join(sorted(keys))
     if before["manager"] == "rpm":
@@ -107,7 +107,7 @@ def restore(subject, before, now, keys, blob):
     return []
 
 
-def _restore_rpm(before, now, keys, names):
+def _restore_rpm(before: Dict[str, Any], now: Dict[str, Any], keys: List[str], names: str) -> List[str]:
     tool = next((one for one in ("dnf", "dnf5", "yum") if process.which(one)), None)
     if tool is None:
         return ["packages %s: go back by hand, as there is neither dnf nor yum" % names]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
@@ -16,7 +17,7 @@ NODES = 20000
 SEPARATOR = "\x1f"
 
 
-def subjects(path):
+def subjects(path: str) -> List[Tuple[str, bool]]:
     """Return the (path, deep) pairs to keep for one path that a role is about to change.
 
     Parents that are missing come first, so that those the role makes go away again; a link
@@ -25,7 +26,7 @@ def subjects(path):
     path = os.path.normpath(path)
     if not os.path.isabs(path):
         raise HostError("%s is not an absolute path" % path)
-    found = []
+    found: List[Tuple[str, bool]] = []
     parent = os.path.dirname(path)
     while parent != "/" and not os.path.lexists(parent):
         found.insert(0, (parent, False))
@@ -36,7 +37,7 @@ def subjects(path):
     return found
 
 
-def read(subject, keep=None):
+def read(subject: Dict[str, Any], keep: Optional[files.Keep] = None) -> Dict[str, Any]:
     """Return the image of a path: its nodes by their relative names ("" is the path itself)."""
     path, deep = subject["name"], subject.get("deep", True)
     nodes = {"": files.read_node(path, keep)}
@@ -58,9 +59,9 @@ def read(subject, keep=None):
     return {"nodes": nodes}
 
 
-def aspects(image):
+def aspects(image: Dict[str, Any]) -> Dict[str, Any]:
     """Return what can change by itself, by name, comparable."""
-    found = {}
+    found: Dict[str, Any] = {}
     for relative, node in image["nodes"].items():
         if node["type"] == "absent":
             continue
@@ -73,22 +74,23 @@ def aspects(image):
     return found
 
 
-def describe(subject, key):
+def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
     """Return (path, what of it) for an aspect."""
     relative, part = key.split(SEPARATOR)
     return (os.path.join(subject["name"], relative) if relative else subject["name"]), part
 
 
-def restore(subject, before, now, keys, blob):
+def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str],
+            blob: files.Blob) -> List[str]:
     """Bring the aspects named by ``keys`` back; returns notes."""
-    by_node = {}
+    by_node: Dict[str, Set[str]] = {}
     for key in keys:
         relative, part = key.split(SEPARATOR)
         by_node.setdefault(relative, set()).add(part)
     absent = {"type": "absent"}
     going = [name for name in by_node if before["nodes"].get(name, absent)["type"] == "absent"]
     coming = [name for name in by_node if name not in going]
-    notes = []
+    notes: List[str] = []
     # What goes away goes from the bottom up, what comes back from the top down.
     for relative in sorted(going, reverse=True):
         notes += files.write_node(os.path.join(subject["name"], relative).rstrip("/"), absent, blob)
@@ -106,3 +108,39 @@ def restore(subject, before, now, keys, blob):
                     wanted[name] = source[name]
         notes += files.write_node(os.path.join(subject["name"], relative).rstrip("/"), wanted, blob)
     return notes
+
+
+def restore_times(subject: Dict[str, Any], before: Dict[str, Any], after: Optional[Dict[str, Any]]) -> None:
+    """Give back the times of what is as it was: a file whose content is the old one, a directory with the old names.
+
+    Deepest first, as writing in a directory changes its time.
+    """
+    nodes, left = before["nodes"], (after or {"nodes": {}})["nodes"]
+    for relative in sorted(nodes, key=lambda name: (name.count("/"), name != ""), reverse=True):
+        node = nodes[relative]
+        path = os.path.join(subject["name"], relative) if relative else subject["name"]
+        if left.get(relative, {}).get("mtime") == node.get("mtime") and node["type"] != "dir":
+            continue  # not the run's doing
+        if node["type"] not in ("file", "link", "dir") or not _is_as_before(path, relative, node, nodes, subject):
+            continue
+        state = os.lstat(path)
+        if state.st_mtime_ns == node["mtime"]:
+            continue
+        flags = files.read_flags(path) if node["type"] != "link" else 0
+        if flags:
+            files.write_flags(path, 0)
+        os.utime(path, ns=(state.st_atime_ns, node["mtime"]), follow_symlinks=False)
+        if flags:
+            files.write_flags(path, flags)
+
+
+def _is_as_before(path: str, relative: str, node: Dict[str, Any], nodes: Dict[str, Any], subject: Dict[str, Any]) -> bool:
+    if not os.path.lexists(path):
+        return False
+    if node["type"] != "dir":
+        return files.content(files.read_node(path)) == files.content(node)
+    if not os.path.isdir(path) or os.path.islink(path) or not subject.get("deep", True):
+        return False
+    prefix = relative + "/" if relative else ""
+    names = {name[len(prefix):] for name in nodes if name and name.startswith(prefix) and "/" not in name[len(prefix):]}
+    return set(os.listdir(path)) == names

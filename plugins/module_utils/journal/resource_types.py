@@ -10,6 +10,9 @@ itself), and brings chosen aspects back.
 
 from __future__ import annotations
 
+import os
+from typing import Any, Dict, List
+
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import firewall
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import kernel
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import packages
@@ -17,7 +20,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.journal import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import runtime
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
 
-KINDS = {
+KINDS: Dict[str, Any] = {
     "path": paths,
     "unit": units,
     "packages": packages,
@@ -27,14 +30,18 @@ KINDS = {
 }
 
 
-def subjects(wanted):
+def subjects(wanted: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the subjects of a request, in the order in which they are kept."""
-    found = []
+    found: List[Dict[str, Any]] = []
     if wanted.get("packages"):
         found.append({"kind": "packages", "name": "installed"})
-    for path in wanted.get("paths") or ():
+    # Rules in the kernel and the files that they are loaded from at boot go together.
+    boot_rules = [path for path in firewall.BOOT_RULES if wanted.get("firewall") and os.path.lexists(path)]
+    for path in list(wanted.get("paths") or ()) + boot_rules:
         for name, deep in paths.subjects(path):
-            found.append({"kind": "path", "name": name, "deep": deep})
+            subject = {"kind": "path", "name": name, "deep": deep}
+            if subject not in found:
+                found.append(subject)
     for name in wanted.get("sysctls") or ():
         found.append({"kind": "sysctl", "name": name})
     for name in wanted.get("units") or ():

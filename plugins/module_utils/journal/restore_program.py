@@ -17,6 +17,7 @@ import os
 import sys
 import time
 import zipfile
+from typing import Any, List
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import commit_confirm
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
@@ -29,17 +30,17 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def source(module):
+def source(module: Any) -> str:
     """Return the text of a module, also of one that was imported from a zip."""
-    loader = getattr(module, "__loader__", None)
+    loader: Any = getattr(module, "__loader__", None)
     text = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
     if text is None:
         with open(module.__file__) as handle:
             text = handle.read()
-    return text
+    return str(text)
 
 
-def modules():
+def modules() -> List[Any]:
     """Return this module and, with what these import in turn, all that it imports of this collection."""
     found, pending = {}, [__name__]
     while pending:
@@ -49,12 +50,12 @@ def modules():
         module = sys.modules[name]
         found[name] = module
         for node in ast.walk(ast.parse(source(module))):
-            if isinstance(node, ast.ImportFrom) and (node.module + ".").startswith(TREE):
+            if isinstance(node, ast.ImportFrom) and node.module and (node.module + ".").startswith(TREE):
                 pending.extend([node.module] + ["%s.%s" % (node.module, part.name) for part in node.names])
     return [found[name] for name in sorted(found)]
 
 
-def build(path):
+def build(path: str) -> None:
     """Write the restore program."""
     parts = modules()
     names = [part.__name__.split(".") for part in parts]
@@ -68,7 +69,7 @@ def build(path):
     files.write_bytes(path, held.getvalue())
 
 
-def main(argv):
+def main(argv: List[str]) -> int:
     """Restore a run unless it was confirmed; returns the exit status."""
     how, name, directory = argv[:3]
     journal = store.Journal(directory)
@@ -84,7 +85,7 @@ def main(argv):
     return 1 if healed and healed["errors"] else 0
 
 
-def _detach():
+def _detach() -> None:
     """Become a process that outlives the login that began it."""
     if os.fork():
         os._exit(0)

@@ -11,12 +11,13 @@ directory only, which nobody but root reads, and never in a message.
 from __future__ import annotations
 
 import hashlib
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 
-def read(subject, keep=None):
+def read(subject: Dict[str, Any], keep: Any = None) -> Dict[str, Any]:
     """Return a digest of what the reading command prints; nothing where none was given."""
     argv = subject.get("read_argv")
     if not argv:
@@ -27,17 +28,17 @@ def read(subject, keep=None):
     return {"sha256": hashlib.sha256(out.encode("utf-8", "surrogateescape")).hexdigest()}
 
 
-def aspects(image):
+def aspects(image: Dict[str, Any]) -> Dict[str, Any]:
     """Return what can change by itself."""
     return {"value": image["sha256"]} if image else {}
 
 
-def describe(subject, key):
+def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
     """Return (name, what of it) for an aspect."""
     return subject["name"], key
 
 
-def restore(subject, before, now, keys, blob):
+def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str], blob: Any) -> List[str]:
     """Run the command that brings the setting back."""
     status, _out, _err = process.run(subject["restore_argv"], subject.get("restore_stdin", ""),
                                       subject.get("restore_env"))

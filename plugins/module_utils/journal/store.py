@@ -2,53 +2,66 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The runs on a target: their entries, their states, who works on the host now, and how long runs are kept.
+"""The runs on a target: their order, who works on the host now, and how long runs are kept.
 
 Below /var/lib/hostmend, for root only:
 
-    lock                        flock while a module works here; who holds the host between modules
+    lock                        flock while a module works here
+    holder.json                 who holds the host between modules
+    order.json                  the number of each run: the order of runs goes by it, and not by clocks
     runs/RUN/run.json           the run and the state of each role in it
     runs/RUN/entries/N.json     one thing as it was before; there whole or not at all
     runs/RUN/after/N.json       the same thing when its role was done
     runs/RUN/blobs/SHA256       contents of files
     runs/RUN/restored.json      what a rollback did
+
+Each JSON file has a checksum. What is damaged is told by name, and is neither skipped nor pruned.
 """
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import fcntl
 import os
-import re
 import shutil
-import tempfile
 import time
+from typing import Dict, Iterator, List, Optional, Tuple
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import records
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.records import DamagedError
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.records import Record
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import CONFLICT
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import DONE
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import OPEN
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import PARTS
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import RESTORED
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import RUN_NAME
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import Run
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import now
 
 DIRECTORY = "/var/lib/hostmend"
-RUN_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 MEBIBYTE = 1024 * 1024
-OPEN, DONE, RESTORED, CONFLICT = "open", "done", "restored", "conflict"
+# The newest finished runs that neither age nor size removes.
+ALWAYS_KEPT = 5
+# A clock that is further from the last run than this is not believed, and nothing is removed by it.
+CLOCK_DAYS = 90
+GOING = ".going-"
+__all__ = ["CONFLICT", "DONE", "OPEN", "RESTORED", "RUN_NAME", "Busy", "Journal", "Run", "boot", "now"]
 
 
 class Busy(HostError):
     """Another run holds this host."""
 
-    def __init__(self, holder):
+    def __init__(self, holder: Record) -> None:
         self.holder = holder
         HostError.__init__(self, "the run %(run)s holds this host: process %(pid)s on %(controller)s, since "
                                     "%(since)s" % holder)
 
 
-def now():
-    """Return the time as people write it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def boot():
+def boot() -> Tuple[str, float]:
     """Return (which boot this is, seconds since): a clock that is set does not move it.
 
     A container that is restarted has booted too, though its kernel has not.
@@ -62,168 +75,95 @@ def boot():
     return identity, time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class Run:
-    """One run's directory."""
-
-    def __init__(self, directory, name):
-        if not RUN_NAME.match(name):
-            raise HostError("%r is no name of a run" % name)
-        self.name = name
-        self.path = os.path.join(directory, "runs", name)
-
-    @property
-    def exists(self):
-        """True where this run has begun on this host."""
-        return self.head() is not None
-
-    def head(self):
-        """Return what run.json says, None where there is no such run."""
-        return files.read_json(os.path.join(self.path, "run.json"))
-
-    def write_head(self, head):
-        """Replace run.json."""
-        files.write_json(os.path.join(self.path, "run.json"), head)
-
-    def begin(self, role, about, **more):
-        """Note that a role is about to change things.
-
-        ``more`` are lists kept by role: ``validate``, the commands that its configuration must
-        pass, and ``irreversible``, what cannot be undone.
-        """
-        for part in ("entries", "after", "blobs"):
-            files.make_directory(os.path.join(self.path, part))
-        head = self.head() or dict(about, run=self.name, started=now(), roles={}, more={})
-        changed = head["roles"].get(role) != OPEN
-        head["roles"][role] = OPEN
-        known = head["more"].setdefault(role, {})
-        for name, values in more.items():
-            for value in values:
-                if value not in known.setdefault(name, []):
-                    known[name].append(value)
-                    changed = True
-        if changed:
-            self.write_head(head)
-
-    def mark(self, state, role=None):
-        """Note how a role, or each of the run's roles, ended."""
-        head = self.head()
-        for name in ([role] if role else list(head["roles"])):
-            head["roles"][name] = state
-        head["finished"] = now()
-        self.write_head(head)
-
-    @property
-    def state(self):
-        """Return the state of the whole run: open while one of its roles is."""
-        states = set((self.head() or {"roles": {}})["roles"].values())
-        for state in (OPEN, CONFLICT, DONE):
-            if state in states:
-                return state
-        return RESTORED if states else DONE
-
-    def entries(self, role=None, kind=None):
-        """Return the entries in the order in which they were made, each with its ``after`` or None."""
-        found = []
-        folder = os.path.join(self.path, "entries")
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            return []
-        for name in names:
-            if name.startswith("."):
-                continue
-            entry = files.read_json(os.path.join(folder, name))
-            if entry is None or (role and entry["role"] != role) or (kind and entry["subject"]["kind"] != kind):
-                continue
-            entry["number"] = name
-            after = files.read_json(os.path.join(self.path, "after", name))
-            entry["after"] = after and after["image"]
-            found.append(entry)
-        return found
-
-    def size(self):
-        """Return how many bytes the run takes."""
-        total = 0
-        for folder, _folders, names in os.walk(self.path):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    total += os.lstat(os.path.join(folder, name)).st_size
-        return total
-
-    def blob(self, sha256):
-        """Return the path of a kept content."""
-        return os.path.join(self.path, "blobs", sha256)
-
-    def keep_blob(self, path, limit):
-        """Store the content of a file; returns (sha256, size)."""
-        folder = os.path.join(self.path, "blobs")
-        for _attempt in range(3):
-            before = os.stat(path)
-            fd, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
-            try:
-                sha256, size = files.copy_whole(path, fd, limit)
-                os.fsync(fd)
-                after = os.stat(path)
-                if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size):
-                    os.rename(temporary, self.blob(sha256))
-                    files.sync_directory(folder)
-                    return sha256, size
-            finally:
-                os.close(fd)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
-        raise HostError("%s changes while it is read" % path)
-
-    def keep(self, role, subject, limit):
-        """Keep a subject as it is now, unless this role has kept it before in this run; True where it was kept."""
-        for entry in self.entries(role):
-            if (entry["subject"]["kind"], entry["subject"]["name"]) == (subject["kind"], subject["name"]):
-                return False
-        left = [limit - self.size()]
-
-        def keep_blob(path):
-            sha256, size = self.keep_blob(path, max(left[0], 0))
-            left[0] -= size
-            return sha256, size
-
-        image = resource_types.KINDS[subject["kind"]].read(subject, keep_blob)
-        folder = os.path.join(self.path, "entries")
-        numbers = [int(name[:6]) for name in os.listdir(folder) if not name.startswith(".")]
-        files.write_json(os.path.join(folder, "%06d.json" % (max(numbers or [0]) + 1)),
-                         {"role": role, "subject": subject, "image": image, "kept": now()})
-        return True
-
-    def keep_after(self, role=None):
-        """Keep what the role's subjects are now that it is done; returns their names."""
-        names = []
-        for entry in self.entries(role):
-            image = resource_types.KINDS[entry["subject"]["kind"]].read(entry["subject"])
-            files.write_json(os.path.join(self.path, "after", entry["number"]), {"image": image, "kept": now()})
-            names.append("%(kind)s %(name)s" % entry["subject"])
-        return names
+def _seconds(text: str) -> Optional[float]:
+    """Return a time that now() has written as seconds since the epoch; None where it is none."""
+    try:
+        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    except (ValueError, OverflowError):
+        return None
 
 
 class Journal:
     """All runs on this host."""
 
-    def __init__(self, directory=DIRECTORY):
+    def __init__(self, directory: str = DIRECTORY) -> None:
         self.directory = directory
 
-    def run(self, name):
+    def run(self, name: str) -> Run:
         """Return a run, begun or not."""
         return Run(self.directory, name)
 
-    def runs(self):
-        """Return the runs on this host, oldest first."""
-        found = []
-        with contextlib.suppress(OSError):
-            for name in os.listdir(os.path.join(self.directory, "runs")):
-                if RUN_NAME.match(name) and self.run(name).exists:
-                    found.append(self.run(name))
-        return sorted(found, key=lambda run: (run.head()["started"], run.name))
+    def survey(self) -> Tuple[List[Run], Dict[str, str]]:
+        """Return the runs on this host, oldest first, and {name: why} of those whose run.json is damaged."""
+        found, damaged = [], {}
+        numbers = self._numbers()
+        for name in self._names():
+            run = self.run(name)
+            try:
+                head = run.head()
+            except DamagedError as error:
+                damaged[name] = str(error)
+                continue
+            if head is not None:
+                # Runs of earlier versions have no number; they are older than those that have one.
+                number = head.get("number") or numbers.get(name, 0)
+                found.append((number, "" if number else head["started"], name, run))
+        return [item[-1] for item in sorted(found, key=lambda item: item[:3])], damaged
+
+    def runs(self) -> List[Run]:
+        """Return the runs on this host that are readable, oldest first."""
+        return self.survey()[0]
+
+    def latest(self) -> Optional[Run]:
+        """Return the newest run that is not restored; DamagedError where it, or a newer one, is damaged."""
+        runs, damaged = self.survey()
+        numbers = self._numbers()
+        newest = next((run for run in reversed(runs) if run.state != RESTORED), None)
+        place = numbers.get(newest.name, 0) if newest else 0
+        for name in sorted(damaged, key=lambda name: numbers.get(name, place + 1), reverse=True):
+            if numbers.get(name, place + 1) > place:
+                raise HostError("the run %s may be the latest, and %s; name the run to take back" % (name, damaged[name]))
+        return newest
+
+    def _names(self) -> List[str]:
+        try:
+            return sorted(name for name in os.listdir(os.path.join(self.directory, "runs")) if RUN_NAME.match(name))
+        except OSError:
+            return []
+
+    def _order(self) -> Record:
+        """Return {"last": number, "runs": {name: number}}; made anew from the runs where order.json is lost."""
+        with contextlib.suppress(DamagedError):
+            order = records.read(os.path.join(self.directory, "order.json"), ("last", "runs"))
+            if order is not None:
+                return order
+        numbers = {}
+        for name in self._names():
+            with contextlib.suppress(DamagedError):
+                number = (self.run(name).head() or {}).get("number")
+                if number:
+                    numbers[name] = number
+        return {"last": max(list(numbers.values()) or [0]), "runs": numbers}
+
+    def _numbers(self) -> Dict[str, int]:
+        numbers: Dict[str, int] = self._order()["runs"]
+        return numbers
+
+    def number(self, name: str) -> int:
+        """Return the place of a run in the order of runs; the next one where it has none yet."""
+        order = self._order()
+        if name not in order["runs"]:
+            order["last"] += 1
+            present = set(self._names())
+            order["runs"] = {run: place for run, place in order["runs"].items() if run in present}
+            order["runs"][name] = order["last"]
+            files.make_directory(self.directory)
+            records.write(os.path.join(self.directory, "order.json"), order)
+        number: int = order["runs"][name]
+        return number
 
     @contextlib.contextmanager
-    def locked(self, seconds=30.0):
+    def locked(self, seconds: float = 30.0) -> Iterator[None]:
         """Hold the journal while a module works in it; the kernel lets go of it when the process dies."""
         files.make_directory(self.directory)
         os.chmod(self.directory, 0o700)
@@ -242,54 +182,107 @@ class Journal:
         finally:
             os.close(fd)
 
-    def holder(self):
+    def holder(self) -> Optional[Record]:
         """Return who holds the host between modules, None where nobody does.
 
-        Reads a holder's note of this boot, in its time, and of a run that is not finished.
+        Reads a holder's note of this boot, in its time, and of a run that is not finished. A damaged note counts for
+        as long as a run is open here.
         """
-        note = files.read_json(os.path.join(self.directory, "holder.json"))
-        identity, seconds = boot()
-        if not note or note["boot"] != identity or seconds > note["until"]:
+        path = os.path.join(self.directory, "holder.json")
+        try:
+            note = records.read(path, ("run", "boot", "until", "pid", "controller", "since"))
+        except DamagedError as error:
+            if any(run.state == OPEN for run in self.runs()):
+                raise HostError("%s; remove it where no run works on this host any more" % error)
             return None
-        run = self.run(note["run"])
-        return None if run.exists and run.state != OPEN else note
+        identity, seconds = boot()
+        if note is None or note["boot"] != identity or seconds > note["until"]:
+            return None
+        with contextlib.suppress(DamagedError):
+            run = self.run(note["run"])
+            if run.exists and run.state != OPEN:
+                return None
+        return note
 
-    def hold(self, run, about, lease, take_from=""):
+    def hold(self, run: str, about: Record, lease: int, take_from: str = "") -> None:
         """Note that a run works on this host; raises Busy where another does."""
         holder = self.holder()
         if holder and holder["run"] not in (run, take_from):
             raise Busy(holder)
         identity, seconds = boot()
         since = holder["since"] if holder and holder["run"] == run else now()
-        files.write_json(os.path.join(self.directory, "holder.json"),
-                         dict(about, run=run, since=since, boot=identity, until=seconds + lease))
+        records.write(os.path.join(self.directory, "holder.json"),
+                      dict(about, run=run, since=since, boot=identity, until=seconds + lease))
 
-    def release(self, run):
+    def release(self, run: str) -> None:
         """Take the note away."""
-        note = files.read_json(os.path.join(self.directory, "holder.json"))
+        path = os.path.join(self.directory, "holder.json")
+        try:
+            note = records.read(path, ("run",))
+        except DamagedError:
+            return
         if note and note["run"] == run:
-            os.unlink(os.path.join(self.directory, "holder.json"))
+            os.unlink(path)
 
-    def unfinished(self, but=""):
+    def unfinished(self, but: str = "") -> List[Run]:
         """Return the runs that began and never ended, newest first."""
         return [run for run in reversed(self.runs()) if run.name != but and run.state == OPEN]
 
-    def prune(self, keep, days, max_bytes, but=""):
-        """Remove the oldest finished runs beyond a number, an age or a size; returns their names."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir(os.path.join(self.directory, "runs")):
-                if name != but and RUN_NAME.match(name) and not self.run(name).exists:
-                    shutil.rmtree(self.run(name).path, ignore_errors=True)
-        finished = [run for run in self.runs() if run.name != but and run.state in (DONE, RESTORED)]
+    def prune(self, keep: int, days: int, max_bytes: int, but: str = "") -> List[str]:
+        """Remove the oldest finished runs beyond a number, an age or a size; returns their names.
+
+        The newest few stay whatever their age and size, damaged runs stay, and all stay where the clock is far from
+        the time of the newest run.
+        """
+        self._sweep(but)
+        runs = [run for run in self.runs() if run.name != but]
+        finished = [run for run in runs if run.state in (DONE, RESTORED)]
+        if runs and not _clock_fits(runs[-1].started_head()):
+            return []
         sizes = {run.name: run.size() for run in self.runs()}
-        oldest = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * 86400))
+        oldest = time.time() - days * 86400
+        floor = min(keep, ALWAYS_KEPT)
         gone = []
-        while finished and (len(finished) > keep or sum(sizes.values()) > max_bytes
-                            or finished[0].head().get("finished", oldest) < oldest):
+        while len(finished) > floor:
+            ended = _seconds(finished[0].started_head().get("finished", ""))
+            old = ended is not None and ended < oldest
+            if len(finished) <= keep and sum(sizes.values()) <= max_bytes and not old:
+                break
             run = finished.pop(0)
-            # Without its head a run is no run: what a power cut leaves of it is swept the next time.
-            os.unlink(os.path.join(run.path, "run.json"))
-            shutil.rmtree(run.path, ignore_errors=True)
+            self._remove(run)
             sizes.pop(run.name)
             gone.append(run.name)
         return gone
+
+    def _remove(self, run: Run) -> None:
+        """Remove a run. It is renamed first: what a power cut leaves of it is no run, and swept the next time."""
+        going = os.path.join(os.path.dirname(run.path), GOING + run.name)
+        os.rename(run.path, going)
+        shutil.rmtree(going, ignore_errors=True)
+
+    def _sweep(self, but: str) -> None:
+        """Remove what a power cut has left: runs that were being removed, and those that have not kept a thing."""
+        root = os.path.join(self.directory, "runs")
+        with contextlib.suppress(OSError):
+            for name in os.listdir(root):
+                if name.startswith(GOING):
+                    shutil.rmtree(os.path.join(root, name), ignore_errors=True)
+        for name in self._names():
+            run = self.run(name)
+            with contextlib.suppress(DamagedError, OSError):
+                if name != but and run.head() is None and not _kept(run.path):
+                    shutil.rmtree(run.path, ignore_errors=True)
+
+
+def _kept(path: str) -> bool:
+    """True where a run's directory holds anything but its own empty folders."""
+    if set(os.listdir(path)) - set(PARTS):
+        return True
+    return any(name for part in os.listdir(path) for name in os.listdir(os.path.join(path, part))
+               if not name.startswith(".new-"))
+
+
+def _clock_fits(head: Record) -> bool:
+    """True where the clock is not far from the time of a run."""
+    last = _seconds(head.get("finished") or head["started"])
+    return last is not None and abs(time.time() - last) <= CLOCK_DAYS * 86400

@@ -6,30 +6,32 @@
 
 An aspect (the content of a file, its mode, a table of the firewall ...) goes back when it is
 still as the run left it. Where it is not, somebody changed it since: then nothing of that role
-is touched, so that no half of a change remains, unless force is asked for.
+is touched, so that no half of a change remains, unless force is asked for. The same holds
+where the journal of a role is damaged: all that is kept is verified before anything is touched.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.common import process
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import files
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import differences
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import records
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import resource_types
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import store
-from ansible_collections.hostmend.hardening.plugins.module_utils.journal import units
-from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import restoring
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal import runs
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.records import Record
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import Damage
+from ansible_collections.hostmend.hardening.plugins.module_utils.journal.runs import Run
 
-SYSTEMD_FILES = ("/etc/systemd/", "/run/systemd/", "/lib/systemd/", "/usr/lib/systemd/")
-SECRET = re.compile(r"(?i)^(\s*[\w.\"'-]*(?:pass|secret|token|auth|key|credential)[\w.\"'-]*\s*[=:]?\s*)\S.*$|(>)\S+")
-DIFF_LIMIT = 256 * 1024
 ABSENT = object()
 AT_BOOT = ("path", "unit")
+Step = Dict[str, Any]
 
 
-def compare(before, after, now):
+def compare(before: Record, after: Record, now: Record) -> Tuple[List[str], List[str]]:
     """Return (aspects to bring back, aspects that somebody changed since) of one subject."""
-    restore, conflict = [], []
+    restore: List[str] = []
+    conflict: List[str] = []
     for key in sorted(set(before) | set(after) | set(now)):
         was, made, present = (image.get(key, ABSENT) for image in (before, after, now))
         if present == was or (present is was):
@@ -41,15 +43,11 @@ def compare(before, after, now):
     return restore, conflict
 
 
-def plan(run, roles=None, force=False, at_boot=False):
-    """Return the steps that take a run back, in order; each knows what it restores and what is in its way.
-
-    At boot it is files and units only: the rest is made from these when the host goes on booting.
-    """
-    steps, seen = [], {}
-    for entry in reversed(run.entries()):
-        if (roles and entry["role"] not in roles) or (at_boot and entry["subject"]["kind"] not in AT_BOOT):
-            continue
+def plan(entries: List[Record], force: bool = False) -> List[Step]:
+    """Return the steps that take entries back, in order; each knows what it restores and what is in its way."""
+    steps: List[Step] = []
+    seen: Dict[Tuple[str, str], Record] = {}
+    for entry in reversed(entries):
         subject, kind = entry["subject"], resource_types.KINDS[entry["subject"]["kind"]]
         identity = (subject["kind"], subject["name"])
         now = kind.read(subject)
@@ -70,70 +68,60 @@ def plan(run, roles=None, force=False, at_boot=False):
     return steps
 
 
-def masked(text):
-    """Return configuration text without what looks like a secret."""
-    return "\n".join(SECRET.sub(lambda found: (found.group(1) or found.group(2)) + "********", line)
-                     for line in text.split("\n"))
+def _damage(run: Run, chosen: List[str], force: bool) -> Tuple[List[Record], Dict[str, List[str]]]:
+    """Return (the entries of the chosen roles, {role: what of its journal is damaged})."""
+    entries, damage = run.inspect()
+    wanted = [entry for entry in entries if entry["role"] in chosen]
+    damage = [item for item in damage if not (item.after and force)] + run.damaged_blobs(wanted)
+    found: Dict[str, List[str]] = {}
+    for item in damage:
+        for role in ([item.role] if item.role else chosen):
+            if role in chosen and item.reason not in found.setdefault(role, []):
+                found[role].append(item.reason)
+    return wanted, found
 
 
-def _text(path):
-    try:
-        with open(path, "rb") as handle:
-            data = handle.read(DIFF_LIMIT + 1)
-    except OSError:
-        return ""
-    if len(data) > DIFF_LIMIT or b"\0" in data:
-        return "(not shown: %s)\n" % ("binary" if b"\0" in data else "large")
-    return masked(data.decode("utf-8", "replace"))
+def _settled(entries: List[Record], damaged: Iterable[str], force: bool) -> Tuple[List[Step], Set[str]]:
+    """Return (the steps, the roles that are refused), so that no step builds on one that will not be taken."""
+    refused: Set[str] = set()
+    conflicts: List[Step] = []
+    while True:
+        left = [entry for entry in entries if entry["role"] not in refused and entry["role"] not in damaged]
+        steps = plan(left, force)
+        new = {step["entry"]["role"] for step in steps if step["conflict"]}
+        if not new:
+            return steps + conflicts, refused
+        conflicts += [dict(step, restore=[]) for step in steps if step["entry"]["role"] in new]
+        refused |= new
 
 
-def _diff(run, step):
-    """Return what Ansible shows with --diff for one step."""
-    subject, image = step["subject"], step["entry"]["image"]
-    kind = resource_types.KINDS[subject["kind"]]
-    shown = []
-    for key in _telling(step):
-        name, part = kind.describe(subject, key)
-        if subject["kind"] == "path" and part == "content":
-            node = image["nodes"].get(key.split("\x1f")[0], {"type": "absent"})
-            present = step["now"]["nodes"].get(key.split("\x1f")[0], {"type": "absent"})
-            texts = []
-            for side, path, when in ((present, name, "as it is now"),
-                                     (node, run.blob(node.get("sha256") or "-"), "as it was before")):
-                if side["type"] != "file":
-                    texts.append("" if side["type"] == "absent" else "%s %s\n" % (side["type"], side.get("target", "")))
-                elif not side["mode"] & 0o004:
-                    texts.append("(not shown, as not everybody may read it: %s)\n" % when)
-                else:
-                    texts.append(_text(path))
-            shown.append({"before_header": name, "after_header": name, "before": texts[0], "after": texts[1]})
-        else:
-            old, new = (images.get(key) for images in (kind.aspects(step["now"]), kind.aspects(image)))
-            title = "%s (%s)" % (name, part)
-            if part == "mode":
-                old, new = "%04o" % old, "%04o" % new
-            shown.append({"before_header": title, "after_header": title,
-                          "before": "" if old is None else "%s\n" % (old,),
-                          "after": "" if new is None else "%s\n" % (new,)})
-    return shown
+def rollback(run: Run, roles: Optional[List[str]] = None, force: bool = False, check: bool = False,
+             at_boot: bool = False) -> Record:
+    """Take a run, or some roles of it, back. Returns what was done, refused and not possible.
 
+    At boot it is files and units only: the rest is made from these when the host goes on booting.
 
-def rollback(run, roles=None, force=False, check=False, at_boot=False):
-    """Take a run, or some roles of it, back. Returns what was done, refused and not possible."""
-    steps = plan(run, roles, force, at_boot)
+    {"run", "changed", "roles": chosen, "refused_roles", "items": what went back, "conflicts": what somebody changed
+    since, "damaged": what of the journal is, "errors": what could not be brought back, "host_refused": what the host
+    did not do once its files were back, "not_as_before": units that do not run or listen as they did, "notes", "diff"}
+    """
     head = run.head() or {"more": {}, "roles": {}}
     chosen = [role for role in head["roles"] if not roles or role in roles]
-    refused = sorted({step["entry"]["role"] for step in steps if step["conflict"]})
-    going = [step for step in steps if step["restore"] and step["entry"]["role"] not in refused]
-    result = {"run": run.name, "changed": bool(going), "roles": chosen, "refused_roles": refused,
-              "items": [], "conflicts": [], "errors": [], "notes": [], "diff": []}
+    entries, damaged = _damage(run, chosen, force)
+    if at_boot:
+        entries = [entry for entry in entries if entry["subject"]["kind"] in AT_BOOT]
+    steps, refused = _settled(entries, damaged, force)
+    going = [step for step in steps if step["restore"]]
+    result: Record = {"run": run.name, "changed": bool(going), "roles": chosen,
+                      "refused_roles": sorted(refused | set(damaged)), "items": [], "conflicts": [],
+                      "damaged": [{"role": role, "error": "nothing of %s was touched: %s" % (role, reason)}
+                                  for role, reasons in sorted(damaged.items()) for reason in reasons],
+                      "errors": [], "host_refused": [],
+                      "not_as_before": [], "notes": [], "diff": []}
     for step in steps:
-        kind = resource_types.KINDS[step["subject"]["kind"]]
-        for key in step["conflict"]:
-            result["conflicts"].append(_item(step, kind, key))
-        if step in going:
-            result["items"] += [_item(step, kind, key) for key in _telling(step)]
-            result["diff"] += _diff(run, step)
+        result["conflicts"] += differences.items(step, step["conflict"])
+        result["items"] += differences.items(step, differences.telling(step))
+        result["diff"] += differences.differences(run, step)
     if any(not step["known"] for step in going):
         result["notes"].append("the run did not end, so nothing tells later edits from its own: all went back")
     for role in chosen:
@@ -142,97 +130,14 @@ def rollback(run, roles=None, force=False, check=False, at_boot=False):
     if check:
         return result
     if going:
-        _apply(run, steps, going, head, result, at_boot)
-        files.write_json(run.path + "/restored.json", dict(result, diff=[], at=store.now()))
+        restoring.apply(run, steps, head, result, at_boot)
+        records.write(run.path + "/restored.json", dict(result, diff=[], at=runs.now()))
     for role in chosen:
-        failed = role in refused or any(error["role"] in (role, "") for error in result["errors"])
-        state = store.CONFLICT if failed else store.RESTORED
+        failed = role in result["refused_roles"] or any(error["role"] in (role, "") for error in result["errors"])
+        state = runs.CONFLICT if failed else runs.RESTORED
         if head["roles"][role] != state:
             run.mark(state, role)
     return result
 
 
-def _telling(step):
-    """Return the aspects worth a line: of a file that comes, goes or turns into another thing, its content says it all."""
-    if step["subject"]["kind"] != "path":
-        return step["restore"]
-    sides = (step["now"]["nodes"], step["entry"]["image"]["nodes"])
-    told = []
-    for key in step["restore"]:
-        relative, part = key.split("\x1f")
-        types = [side.get(relative, {"type": "absent"})["type"] for side in sides]
-        if types[0] == types[1] or part == "content":
-            told.append(key)
-    return told
-
-
-def _item(step, kind, key):
-    name, part = kind.describe(step["subject"], key)
-    return {"role": step["entry"]["role"], "kind": step["subject"]["kind"], "name": name, "what": part}
-
-
-class _Attempts:
-    """Carries on after a step that fails: as much as can go back does."""
-
-    def __init__(self, result):
-        self.result = result
-
-    def make(self, role, what, *arguments):
-        try:
-            return what(*arguments)
-        except (HostError, OSError) as error:
-            self.result["errors"].append({"role": role, "error": str(error)})
-            return None
-
-
-def _apply(run, steps, going, head, result, at_boot):
-    attempts = _Attempts(result)
-    by_kind = {}
-    for step in going:
-        by_kind.setdefault(step["subject"]["kind"], []).append(step)
-    touched = {step["entry"]["role"] for step in by_kind.get("path", ())}
-    reread = any(name.startswith(SYSTEMD_FILES) for name in
-                 (item["name"] for item in result["items"] if item["kind"] == "path"))
-    # The firewall before packages: what it is restored with may have come with the run.
-    for step in by_kind.get("path", []) + by_kind.get("sysctl", []) + by_kind.get("firewall", []):
-        _restore(run, step, attempts)
-    for step in by_kind.get("unit", []):
-        if attempts.make(step["entry"]["role"], units.restore_links, step["entry"]["image"], step["restore"]):
-            reread = True
-    for step in by_kind.get("packages", []):
-        _restore(run, step, attempts)
-        reread = True
-    if reread:
-        attempts.make("", units.daemon_reload)
-    for role in sorted(touched) if not at_boot else ():
-        for argv in head["more"].get(role, {}).get("validate", []):
-            attempts.make(role, process.must, argv)
-    for step in by_kind.get("runtime", []):
-        _restore(run, step, attempts)
-    _restore_units(steps, touched, attempts, at_boot)
-
-
-def _restore(run, step, attempts):
-    kind = resource_types.KINDS[step["subject"]["kind"]]
-    role, image = step["entry"]["role"], step["entry"]["image"]
-    # Read again: an earlier step may have brought a part of it back already.
-    now = attempts.make(role, kind.read, step["subject"])
-    notes = attempts.make(role, kind.restore, step["subject"], image, now or step["now"], step["restore"], run.blob)
-    for note in notes or ():
-        attempts.result["errors" if step["subject"]["kind"] == "packages" else "notes"].append(
-            {"role": role, "error": note} if step["subject"]["kind"] == "packages" else note)
-
-
-def _restore_units(steps, touched, attempts, at_boot):
-    """Start and stop what the run stopped and started, and reload what runs with restored files."""
-    invalid = {error["role"] for error in attempts.result["errors"]}
-    for step in steps:
-        if step["subject"]["kind"] != "unit" or step["conflict"]:
-            continue
-        role, before, name = step["entry"]["role"], step["entry"]["image"], step["subject"]["name"]
-        if role in attempts.result["refused_roles"]:
-            continue
-        if "active" in step["restore"]:
-            attempts.make(role, units.restore_activity, step["subject"], before, not at_boot)
-        elif not at_boot and role in touched and role not in invalid and step["now"]["active"] == before["active"] == "active":
-            attempts.make(role, units.reload, name)
+__all__ = ["Damage", "compare", "plan", "rollback"]

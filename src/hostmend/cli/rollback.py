@@ -19,7 +19,7 @@ from hostmend.core.errors import HostmendError, StoppedError
 from hostmend.events import HostState, Run
 from hostmend.report.text import visible
 
-STATES = {"open": "red", "done": "green", "restored": "cyan", "conflict": "bold red"}
+STATES = {"damaged": "bold red", "open": "red", "done": "green", "restored": "cyan", "conflict": "bold red"}
 
 
 @click.command()

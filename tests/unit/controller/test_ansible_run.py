@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hostmend import ansible_run
+from hostmend import ansible_run, run_directory
 from hostmend.ansible_run import Request, Stop, UserConfig
 from hostmend.core import exit_status
 from hostmend.events import Run
@@ -355,3 +358,42 @@ def test_what_ansible_says_before_it_begins_is_kept(text: str, expected: list[st
     errors: list[str] = []
     ansible_run._keep_error(text, errors)
     assert errors == expected
+
+
+def test_a_silent_link_ends_by_itself_unless_the_user_says_otherwise(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = ansible_run.environment(ROOT, UserConfig({}))
+    assert "ServerAliveInterval=10" in made["ANSIBLE_SSH_ARGS"] and "ControlPersist" in made["ANSIBLE_SSH_ARGS"]
+    assert "ANSIBLE_SSH_ARGS" not in ansible_run.environment(ROOT, UserConfig({"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}))
+    own = tmp_path / "own.cfg"
+    own.write_text("[ssh_connection]\nssh_args = -o ControlMaster=no\n")
+    assert "ANSIBLE_SSH_ARGS" not in ansible_run.environment(ROOT, UserConfig({"ANSIBLE_CONFIG": str(own)}))
+
+
+HOLDING = """
+import os, sys
+from hostmend.run_directory import run_directory
+with run_directory() as directory:
+    with open(directory + "/secret", "w") as handle:
+        handle.write("hunter2")
+    print(directory, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_run_has_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "hostmend-of-somebody-else").mkdir(mode=0o700)
+    with subprocess.Popen([sys.executable, "-c", HOLDING], env={**os.environ, "TMPDIR": str(tmp_path)}, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        held = Path(child.stdout.readline().strip())
+        assert run_directory.sweep() == [] and (held / "secret").exists(), "a run that lives keeps its directory"
+        child.kill()
+        child.wait()
+    assert (held / "secret").exists()
+    with run_directory.run_directory() as own:
+        assert not held.exists() and Path(own).is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["hostmend-of-somebody-else"]
