@@ -48,13 +48,17 @@ options:
       mend:
         description:
           - V(renew) what certbot owns, V(issue) by the ACME server and certbot, V(private) by the private authority,
-            V(reload) the services, or note the services for the V(hook).
+            V(reload) the services, V(copy) to the file what certbot has renewed already, or note the services for the V(hook).
         type: str
-        choices: [renew, issue, private, reload, hook]
+        choices: [renew, issue, private, reload, copy, hook]
         required: true
       lineage:
         description: The name of the certificate with certbot.
         type: str
+      renew:
+        description: Whether certbot is to renew it before it is copied.
+        type: bool
+        default: false
       names:
         description: The host names that it is for.
         type: list
@@ -210,7 +214,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import log as certbot_log
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import errors
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import deploy_hook
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import uses
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import SERVICES
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import name_constraints
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import renewal
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import probe
@@ -228,12 +232,14 @@ DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
 SERVED_SECONDS = 10
 # A servlet container takes its time to start.
 SLOW_SECONDS = {"tomcat": 180}
-WORDS = {"renew": "renewed by certbot", "issue": "issued by the ACME server", "private": "issued by the private authority"}
+WORDS = {"renew": "renewed by certbot", "issue": "issued by the ACME server", "private": "issued by the private authority",
+         "copy": "brought over from certbot"}
 ITEM = {
     "certificate": {"type": "path", "required": True},
     "key": {"type": "path", "no_log": False},
-    "mend": {"type": "str", "choices": ["renew", "issue", "private", "reload", "hook"], "required": True},
+    "mend": {"type": "str", "choices": ["renew", "issue", "private", "reload", "copy", "hook"], "required": True},
     "lineage": {"type": "str"},
+    "renew": {"type": "bool", "default": False},
     "names": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "list", "elements": "list", "default": []},
@@ -307,7 +313,7 @@ def reread(item):
     for service in item["services"]:
         name = service.split(" ", 1)[0]
         # Postfix's master stays.
-        programs = ("smtpd",) if name == "postfix" else uses.SERVICES.get(name, ((),))[0]
+        programs = ("smtpd",) if name == "postfix" else SERVICES.get(name, ((),))[0]
         if not any(one.comm in programs and one.container is None and up + (one.start_ticks + 1) / ticks >= written
                    for one in processes):
             return False
@@ -329,7 +335,7 @@ class Mender:
 
     def work(self):
         """Do everything; the hook learns of its services first, as certbot runs it."""
-        order = ("hook", "renew", "issue", "private", "reload")
+        order = ("hook", "renew", "issue", "private", "copy", "reload")
         for item in sorted(self.given["items"], key=lambda one: order.index(one["mend"])):
             # A renewal has reloaded already; and what failed is not tried twice.
             if item["mend"] != "hook" and item["certificate"] in self.done or (item["certificate"], item["mend"]) in self.tried:
@@ -349,7 +355,7 @@ class Mender:
         """Do one item, and note what changed."""
         services = [tuple(one.split(" ", 1)) for one in item["services"]]
         if item["mend"] == "hook":
-            self.register(item, services, ())
+            self.register(item, services, self.pairs(item))
             return
         for service, _unit in services:
             deploy_hook.test(service)
@@ -358,11 +364,12 @@ class Mender:
         self.limit(item)
         self.port_80(item)
         if not self.module.check_mode:
-            act = {"renew": self.renew, "issue": self.issue, "private": self.private, "reload": self.reload}[item["mend"]]
+            act = {"renew": self.renew, "issue": self.issue, "private": self.private, "reload": self.reload,
+                   "copy": self.bring}[item["mend"]]
             act(item, services)
         if item["mend"] in WORDS:
             self.note("certificate", item["certificate"], WORDS[item["mend"]])
-        if item["mend"] == "issue":
+        if item["mend"] in ("issue", "copy"):
             self.register(item, services, self.pairs(item))
         for service, unit in services:
             self.note("unit", unit, "restarted" if service in deploy_hook.RESTARTED else "reloaded")
@@ -392,7 +399,7 @@ class Mender:
 
     def limit(self, item):
         """See that the ACME server has not said to wait: each try in vain may have it wait longer."""
-        if item["mend"] not in ("renew", "issue"):
+        if item["mend"] not in ("renew", "issue") and not item.get("renew"):
             return
         try:
             written = os.stat("/etc/letsencrypt/live/%s/fullchain.pem" % item["lineage"]).st_mtime
@@ -411,7 +418,7 @@ class Mender:
         """See that certbot can listen where it would have to; a web server is not stopped for that."""
         stands = item["mend"] == "issue" and self.given["acme_challenge"] == "standalone"
         port = 80
-        if item["mend"] == "renew":
+        if item["mend"] == "renew" or item.get("renew"):
             try:
                 params = renewal.parse_renewal((deploy_hook.read(
                     "/etc/letsencrypt/renewal/%s.conf" % item["lineage"])[0] or b"").decode("utf-8", "replace"))["params"]
@@ -437,6 +444,14 @@ class Mender:
 
     def renew(self, item, services):
         """Renew what certbot owns."""
+        after = self.renewed(item)
+        if self.pairs(item) and leaf_of(item["certificate"]) != after:
+            self.copy(item, services)
+        else:
+            self.take(item, services)
+
+    def renewed(self, item):
+        """Have certbot renew a lineage, and return its new certificate."""
         live = "/etc/letsencrypt/live/%s/fullchain.pem" % item["lineage"]
         before = leaf_of(live)
         # Whether it is due has been judged already; without a terminal certbot would sleep for minutes.
@@ -444,10 +459,13 @@ class Mender:
         after = leaf_of(live)
         if after is None or before and before["fingerprint"] == after["fingerprint"]:
             raise Failure("certbot says that it has renewed %s, but its certificate is the one it was" % item["lineage"])
-        if self.pairs(item) and leaf_of(item["certificate"]) != after:
-            self.copy(item, services)
-        else:
-            self.take(item, services)
+        return after
+
+    def bring(self, item, services):
+        """Bring what certbot has to where the service reads it, renewed before where that is due."""
+        if item.get("renew"):
+            self.renewed(item)
+        self.copy(item, services)
 
     def issue(self, item, services):
         """Have certbot obtain a certificate for names that the policy allows."""

@@ -235,7 +235,8 @@ def patterns(path: Path) -> Iterator[tuple[int, str, int, bool]]:
         everywhere = node.func.attr not in ("match", "fullmatch")
         if node.func.attr == "compile":
             name = names.get(node.lineno, "")
-            used = re.findall(rf"\b{name}\.(\w+)\(", text) if name else []
+            beside = [text, *(one.read_text(encoding="utf-8") for one in path.parent.glob("*.py"))]
+            used = [one for where in beside for one in re.findall(rf"\b{name}\.(\w+)\(", where)] if name else []
             everywhere = not used or any(one not in ("match", "fullmatch") for one in used)
         yield node.lineno, pattern, flags, everywhere
 

@@ -13,7 +13,18 @@ from __future__ import annotations
 import fnmatch
 import re
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import apache
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import haproxy
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import inetd
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import mysql
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import nginx
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import postfix
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import postgresql
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import LOCAL
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import WILD
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import address_of
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import on as _on
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import texts as _files
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener
@@ -32,38 +43,8 @@ SILENT = (
     "snapd.apparmor*", "sssd*", "nscd*", "oddjobd*", "tuned*", "kdump*", "dnf-*", "rhsm*", "certbot*", "sudo*", "procps*",
     "iscsi*", "open-iscsi*", "nfs-client*", "remote-fs*", "blkmapd*", "sshd-keygen*", "ssh-keygen*", "regenerate*",
     "import-state*", "loadmodules*", "rc-local*", "udev*", "x11-common*", "wtmpdb*", "lastlog*", "pwck*", "aide*")
-WILD = ((4, "0.0.0.0"), (6, "::"))
-LOCAL = ((4, "127.0.0.1"), (6, "::1"))
 MOST = 500
 NO_INIT = "there is no init in it that would start services: what listens is what it is run with"
-
-
-def _on(addresses, port, proto="tcp"):
-    return [(proto, family, address, port) for family, address in addresses]
-
-
-def address_of(text):
-    """Return [(family, address)] of an address as configurations write it; None of a name."""
-    text = text.strip().strip("[]")
-    if text in ("", "*", "any"):
-        return list(WILD)
-    if text == "localhost":
-        return list(LOCAL)
-    if re.match(r"[0-9.]+\Z", text):
-        return [(4, text)]
-    if re.match(r"[0-9A-Fa-f:]+(%\w+)?\Z", text):
-        return [(6, text)]
-    return None
-
-
-def _files(host, *patterns):
-    """Return the texts of files, a last part with ``*`` for all of that folder."""
-    texts = []
-    for pattern in patterns:
-        folder, slash, name = pattern.rpartition("/")
-        names = [one for one in host.list(folder) if fnmatch.fnmatchcase(one, name)] if "*" in name else [name]
-        texts += [host.read(folder + slash + one) or "" for one in names]
-    return texts
 
 
 def sshd(host, service):
@@ -145,105 +126,6 @@ def redis_addresses(settings, sentinel=False):
     return made
 
 
-def mysql(host, service):
-    """Return where MySQL or MariaDB listens, by the last value of the option files."""
-    bind, port, network, section = "*", 3306, True, ""
-    for text in _files(host, "/etc/my.cnf", "/etc/mysql/my.cnf", "/etc/my.cnf.d/*.cnf", "/etc/mysql/conf.d/*.cnf",
-                       "/etc/mysql/mysql.conf.d/*.cnf", "/etc/mysql/mariadb.conf.d/*.cnf"):
-        for line in text.splitlines():
-            line = line.split("#", 1)[0].strip()
-            if line.startswith("["):
-                section = line.strip("[]").lower()
-            elif section.startswith(("mysqld", "server", "mariadb")):
-                key, unused, value = (part.strip().strip("\"'") for part in line.partition("="))
-                key = key.replace("_", "-")
-                if key == "bind-address":
-                    bind = value
-                elif key == "port" and value.isdecimal():
-                    port = int(value)
-                elif key == "skip-networking":
-                    network = value.lower() in ("0", "off")
-    if not network:
-        return []
-    made = []
-    for one in bind.split(","):
-        addresses = address_of(one)
-        if addresses is None:
-            return None
-        made += _on(addresses, port)
-    return made
-
-
-def postgresql(host, service):
-    """Return where each cluster of Debian's PostgreSQL listens, or the one of another distribution."""
-    folders = ["/etc/postgresql/%s/%s" % (version, cluster) for version in host.list("/etc/postgresql")
-               for cluster in host.list("/etc/postgresql/" + version)] or ["/var/lib/pgsql/data"]
-    made = []
-    for folder in folders:
-        text = "\n".join(_files(host, folder + "/postgresql.conf", folder + "/conf.d/*.conf",
-                                folder.replace("/etc/", "/var/lib/") + "/postgresql.auto.conf"))
-        if not text.strip():
-            return None
-        where, port = "localhost", 5432
-        for key, value in re.findall(r"^[ \t]*(listen_addresses|port)\s*=?\s*'?([^'#\n]*)", text, re.M):
-            if key == "port":
-                port = int(value) if value.strip().isdecimal() else port
-            else:
-                where = value
-        for one in [one for one in where.split(",") if one.strip()]:
-            addresses = address_of(one)
-            if addresses is None:
-                return None
-            made += _on(addresses, port)
-    return made
-
-
-def nginx(host, service):
-    """Return where nginx listens."""
-    made = []
-    for text in _files(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"):
-        text = re.sub(r"#[^\n]*", "", text)
-        for value in re.findall(r"(?:^|[;{}\s])listen\s+([^;\s]+)[^;]{0,1000};", text):
-            if value.startswith("unix:"):
-                continue
-            address, colon, port = value.rpartition(":")
-            if value.isdecimal():
-                made += _on([WILD[0]], int(value))
-            elif colon and port.isdecimal():
-                addresses = [WILD[0]] if address == "*" else address_of(address)
-                if addresses is None:
-                    return None
-                made += _on(addresses, int(port))
-            else:
-                addresses = address_of(value)
-                if addresses is None:
-                    return None
-                made += _on(addresses, 80)
-    return list(dict.fromkeys(made))
-
-
-def apache(host, service):
-    """Return where Apache listens; modules decide about 443, so a port within an IfModule counts."""
-    made = []
-    for text in _files(host, "/etc/apache2/ports.conf", "/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf",
-                       "/etc/httpd/conf.d/*.conf", "/etc/apache2/sites-enabled/*"):
-        ssl = bool(host.exists("/etc/apache2/mods-enabled/ssl.load") or host.exists("/etc/httpd/conf.modules.d/00-ssl.conf"))
-        inside = ""
-        for line in text.splitlines():
-            words = line.split()
-            if words and words[0].lower() == "<ifmodule":
-                inside = words[1].lower() if len(words) > 1 else "?"
-            elif words and words[0].lower() == "</ifmodule>":
-                inside = ""
-            elif len(words) > 1 and words[0].lower() == "listen" and not (("ssl" in inside or "tls" in inside) and not ssl):
-                address, unused, port = words[1].rpartition(":")
-                addresses = address_of(address)
-                if addresses is None or not port.isdecimal():
-                    return None
-                made += _on(addresses, int(port))
-    return list(dict.fromkeys(made))
-
-
 def memcached(host, service):
     """Return where memcached listens."""
     text = host.read("/etc/memcached.conf") or ""
@@ -251,27 +133,6 @@ def memcached(host, service):
     addresses = address_of(options.get("l", "*").split(",")[0])
     port = int(options["p"]) if options.get("p", "").isdecimal() else 11211
     return None if addresses is None else _on(addresses, port)
-
-
-def postfix(host, service):
-    """Return where Postfix takes mail, and submission where its master runs it."""
-    main = dict(re.findall(r"^(inet_interfaces|inet_protocols)\s*=\s*(.*)$", host.read("/etc/postfix/main.cf") or "", re.M))
-    where = main.get("inet_interfaces", "all").strip()
-    addresses = LOCAL if where == "loopback-only" else WILD if where == "all" else None
-    if addresses is None:
-        found = [address_of(one) for one in re.split(r"[,\s]+", where) if one]
-        if any(one is None for one in found):
-            return None
-        addresses = [pair for one in found for pair in one]
-    ports = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
-    made = []
-    for line in (host.read("/etc/postfix/master.cf") or "smtp inet").splitlines():
-        words = line.split()
-        if len(words) > 1 and words[1] == "inet" and not line.startswith(("#", " ", "\t")):
-            port = ports.get(words[0], int(words[0]) if words[0].isdecimal() else None)
-            if port:
-                made += _on(addresses, port)
-    return made
 
 
 def cups(host, service):
@@ -323,13 +184,14 @@ def local(*ports):
 KNOWN = (
     (("ssh.service", "sshd.service"), "sshd", sshd),
     (("redis*.service", "valkey*.service", "keydb*.service"), "", redis),
-    (("mariadb*.service", "mysql*.service", "mysqld*.service"), "", mysql),
-    (("postgresql*.service",), "postgres", postgresql),
-    (("nginx.service",), "nginx", nginx),
-    (("apache2.service",), "apache2", apache),
-    (("httpd.service",), "httpd", apache),
+    (("mariadb*.service", "mysql*.service", "mysqld*.service"), "", mysql.listeners),
+    (("postgresql*.service",), "postgres", postgresql.listeners),
+    (("nginx.service",), "nginx", nginx.listeners),
+    (("apache2.service",), "apache2", apache.listeners),
+    (("httpd.service",), "httpd", apache.listeners),
     (("memcached*.service",), "memcached", memcached),
-    (("postfix*.service",), "master", postfix),
+    (("postfix*.service",), "master", postfix.listeners),
+    (("haproxy.service",), "haproxy", haproxy.listeners),
     (("cups.service", "cups-browsed.service"), "cupsd", cups),
     (("docker.service", "containerd.service"), "dockerd", docker),
     (("systemd-resolved.service",), "systemd-resolve", resolved),

@@ -11,6 +11,12 @@ import os
 import re
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import apache
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import dovecot
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import mysql
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import nginx
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import postfix
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import vsftpd
 
 SESSION_PROGRAMS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session", "/usr/lib/ssh/sshd-session")
 SYSLOG_DAEMONS = ("rsyslogd", "syslog-ng", "syslogd")
@@ -85,7 +91,7 @@ def _enabled(host, policy):
         service = table.BY_UNIT.get(unit.name)
         if service is None or unit.enabled not in ENABLED:
             continue
-        if service.name == "mysql" and _only_loopback(host):
+        if service.name == "mysql" and mysql.only_loopback(host):
             continue
         about = found.setdefault(service.name, _about())
         about["ports"].update(_ssh_ports(host) if service.name == "ssh" else service.ports)
@@ -103,12 +109,6 @@ def texts(host, *places):
         names = host.list(place)
         made += [host.read("%s/%s" % (place, name)) or "" for name in names[:MOST_FILES]] if names else [host.read(place) or ""]
     return "\n".join(made)
-
-
-def _only_loopback(host):
-    found = re.findall(r"^[ \t]*bind[-_]address\s*=\s*(\S+)", texts(host, "/etc/mysql/my.cnf", "/etc/mysql/mariadb.conf.d",
-                       "/etc/mysql/conf.d", "/etc/mysql/mysql.conf.d", "/etc/my.cnf", "/etc/my.cnf.d"), re.MULTILINE)
-    return bool(found) and found[-1] in ("127.0.0.1", "localhost", "::1")
 
 
 def _ssh_text(host):
@@ -136,15 +136,11 @@ def _takes_passwords(host, service, about):
         said = (host.read("/etc/pure-ftpd/conf/PAMAuthentication") or "yes").strip().lower()
         return True, {"settings": {"usepam": "no" if said in ("no", "0", "off") else "yes"}}
     if service.name == "postfix":
-        text = texts(host, "/etc/postfix/main.cf", "/etc/postfix/master.cf")
-        return re.search(r"^[^#\n]*smtpd_sasl_auth_enable\s*=\s*yes", text, re.MULTILINE) is not None, {}
+        return postfix.asks_password(host), {}
     if service.name == "nginx":
-        text = texts(host, "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/etc/nginx/sites-enabled")
-        return re.search(r"^(?:[^#\n]*[;{])?[ \t]*auth_basic\s+(?!off\b)\S", text, re.MULTILINE) is not None, {}
+        return nginx.asks_password(host, about["argv"]), {}
     if service.name == "apache":
-        text = texts(host, "/etc/apache2/apache2.conf", "/etc/apache2/conf-enabled", "/etc/apache2/sites-enabled",
-                     "/etc/httpd/conf/httpd.conf", "/etc/httpd/conf.d")
-        return re.search(r"^[ \t]*AuthType\s+(?:Basic|Digest)", text, re.MULTILINE | re.IGNORECASE) is not None, {}
+        return apache.asks_password(host, about["argv"]), {}
     return True, {}
 
 
@@ -187,21 +183,13 @@ def _ssh(host, about):
 
 
 def _dovecot(host):
-    """Return the version of Dovecot, which its log hangs on, and whether PAM knows its passwords."""
     said = host.run(["doveconf", "-n"], seconds=4)
-    if not said.ok:
-        return {}
-    version = re.match(r"# (\d+\.\d+)", said.out)
-    pam = re.search(r"^[ \t]*(?:passdb\s+pam\b|driver\s*=\s*pam\b)", said.out, re.M)
-    return {"version": version.group(1) if version else "", "usepam": "yes" if pam else "no"}
+    return dovecot.facts(said.out) if said.ok else {}
 
 
 def _vsftpd(host, about):
-    path = next((word for word in about["argv"][1:] if word.startswith("/")), "")
-    text = host.read(path) if path else None
-    if text is None:
-        text = host.read("/etc/vsftpd.conf") or host.read("/etc/vsftpd/vsftpd.conf") or ""
-    told = dict((name, value.rstrip()) for name, value in re.findall(r"^([a-z_0-9]+)=(.*)$", text, re.MULTILINE))
+    path = vsftpd.config_path(host, about["argv"])
+    told = vsftpd.settings(host.read(path) or "") if path else {}
     return dict((name, told[name]) for name in ("xferlog_enable", "xferlog_std_format", "dual_log_enable", "syslog_enable",
                                                 "vsftpd_log_file", "pam_service_name") if name in told)
 

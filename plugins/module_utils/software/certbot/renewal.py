@@ -91,6 +91,7 @@ def _lineage(host, name, failures, hooks):
     params = about["params"]
     made["certificate"] = about.get("fullchain") or made["certificate"]
     made["real"] = os.path.realpath(host.path(made["certificate"]))
+    made["archive"] = about.get("archive_dir") or ""
     made["authenticator"] = params.get("authenticator") or ""
     made["installer"] = params.get("installer") or ""
     made["server"] = params.get("server") or ""
@@ -131,7 +132,8 @@ def acme_sh(host):
                 continue
             settings = dict(re.findall(r"^(Le_\w+)='?([^'\n]*)'?$", text, re.M))
             made["domains"].append({
-                "name": domain, "home": home, "manual": settings.get("Le_Webroot", "") == "dns" or "Le_Vlist" in settings,
+                "name": domain, "folder": name, "home": home,
+                "manual": settings.get("Le_Webroot", "") == "dns" or "Le_Vlist" in settings,
                 "certificate": settings.get("Le_RealFullChainPath") or settings.get("Le_RealCertPath") or "",
                 "reload": bool(settings.get("Le_ReloadCmd")),
                 "due": int(settings["Le_NextRenewTime"]) if settings.get("Le_NextRenewTime", "").isdecimal() else None})

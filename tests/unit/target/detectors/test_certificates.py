@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import certificates
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import uses as certificate_uses
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import keys, listeners, readers, renewals
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import CommandResult
-from ansible_collections.hostmend.hardening.plugins.module_utils.software import tls_configs
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import config_files
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import probe, x509
 
 from tests.support import certificate_maker as maker
@@ -99,7 +99,7 @@ def facts(
         "live": True,
         "now": time.time(),
         "uses": [one],
-        "dynamic": [],
+        "dynamic": [], "kept": [],
         "gaps": [],
         "keys": {KEY: keys},
         "served": answers,
@@ -177,7 +177,7 @@ def test_the_chain() -> None:
     middle = told(names=(), common="Test CA", of="ca", by="root", issuer="Root", ca=True, aia=True)
     assert status("certificates.chain", facts([told(aia=True)], anchored=False)) == "open"
     assert status("certificates.chain", facts([told(aia=True), middle], anchored=True)) == "passed"
-    assert status("certificates.chain", facts([told()], anchored=False)) == "passed"
+    assert status("certificates.chain", facts([told()], anchored=False)) == "unknown"
     assert status("certificates.chain", facts([told()], anchored=None)) == "unknown"
     past = told(names=(), common="Test CA", of="ca", by="root", issuer="Root", ca=True, since=-99, until=-1)
     assert "was valid until" in judge("certificates.chain", facts([told(), past]))["reason"]
@@ -319,14 +319,14 @@ def test_kinds_of_keys_are_asked_for_where_a_name_has_several() -> None:
     made = facts([told()])
     made["uses"].append({**made["uses"][0], "certificate": RSA})
     made["files"][RSA] = {"certificates": [told(of="rsa2048")]}
-    assert certificate_uses._key_types(made, "nginx", 443, "www.example.org") == ["ec", "rsa"]
-    assert certificate_uses._key_types(made, "nginx", 8443, "www.example.org") == []
-    assert certificate_uses._key_types(made, "nginx", 443, "other.example.org") == []
+    assert listeners._key_types(made, "nginx", 443, "www.example.org") == ["ec", "rsa"]
+    assert listeners._key_types(made, "nginx", 8443, "www.example.org") == []
+    assert listeners._key_types(made, "nginx", 443, "other.example.org") == []
     # Who names nobody gets what the server has for that.
-    assert certificate_uses._key_types(made, "nginx", 443, "") == []
+    assert listeners._key_types(made, "nginx", 443, "") == []
     for one in made["uses"]:
         one["names"] = []
-    assert certificate_uses._key_types(made, "nginx", 443, "") == ["ec", "rsa"]
+    assert listeners._key_types(made, "nginx", 443, "") == ["ec", "rsa"]
 
 
 def test_two_addresses_of_a_listener_are_two_resources() -> None:
@@ -372,7 +372,7 @@ def test_a_manual_lineage_is_issued_anew_where_the_policy_names_it() -> None:
 
 
 def test_our_own_hook_counts_only_for_the_services_that_it_knows() -> None:
-    lineage = {**LINEAGE, "hooks": [certificate_uses.HOOK]}
+    lineage = {**LINEAGE, "hooks": [renewals.HOOK]}
     known = {"www.example.org": {"services": [{"service": "nginx", "unit": "nginx.service"}], "pairs": []}}
     for registry, expected in (({}, "open"), (known, "passed")):
         made = facts(renewal={"certbot": {**NOTHING["certbot"], "lineages": [lineage], "runs": ["x"]}, "registry": registry})
@@ -453,7 +453,7 @@ def test_an_image_is_judged_by_its_files(root: Path) -> None:
 def test_apache_says_in_two_lines_what_is_wrong() -> None:
     says = "AH00526: Syntax error on line 102 of /x.conf:\nSSLCertificateFile takes one argument\nAction '-t' failed.\n"
     made: dict[str, Any] = {"gaps": []}
-    certificate_uses._refused(made, {"name": "apache"}, CommandResult(("x",), 1, "", says), "it refuses")
+    readers.refused(made, {"name": "apache"}, CommandResult(("x",), 1, "", says), "it refuses")
     assert made["gaps"][0]["reason"] == (
         "it refuses: AH00526: Syntax error on line 102 of /x.conf: SSLCertificateFile takes one argument"
     )
@@ -471,9 +471,10 @@ def test_apache_says_in_two_lines_what_is_wrong() -> None:
 def test_nginx_is_asked_only_where_that_changes_nothing(root: Path, runs: bool, answer: Any, uses: bool, gap: str) -> None:
     host = FakeHost(root, {"nginx -T": (1, "", answer)})
     made: dict[str, Any] = {"gaps": []}
-    files = tls_configs.Files(host.read, host.list)
-    service = {"name": "nginx", "processes": [1] if runs else []}
-    found = certificate_uses._nginx(host, made, service, files)
+    files = config_files.Files(host.read, host.list)
+    process = SimpleNamespace(pid=1, ppid=0, uid=0, argv=("nginx: master process nginx",), exe="", unit="nginx.service")
+    service = {"name": "nginx", "processes": [process] if runs else []}
+    found = readers.nginx_of(host, made, service, files)
     assert ([one["certificate"] for one in found], host.asked) == ([PATH] if uses else [], [("nginx", "-T")] if runs else [])
     assert [one["reason"] for one in made["gaps"]] == ([gap] if gap else [])
 
@@ -521,7 +522,7 @@ def test_a_lineage_without_a_timer_is_found(root: Path) -> None:
     wants = root / "etc/systemd/system/timers.target.wants"
     wants.mkdir()
     (wants / "certbot.timer").symlink_to("/usr/lib/systemd/system/certbot.timer")
-    hook = root / certificate_uses.HOOK[1:]
+    hook = root / renewals.HOOK[1:]
     hook.parent.mkdir(parents=True)
     hook.write_text("#!/bin/sh\n")
     hook.chmod(0o755)
@@ -542,9 +543,9 @@ def test_who_must_read_a_key_still_can(root: Path) -> None:
     key.write_bytes(maker.key_pem("leaf"))
     key.chmod(0o644)
     host = Host(str(root))
-    accounts = certificate_uses._accounts(host)
+    accounts = keys._accounts(host)
     services = [{"name": "postgresql", "user": "postgres", "uid": None}]
-    made = certificate_uses._key(host, "/etc/ssl/pg.key", [{"service": "postgresql"}], services, accounts)
+    made = keys._key(host, "/etc/ssl/pg.key", [{"service": "postgresql"}], services, accounts)
     assert os.geteuid() != 0 or (made["want_mode"], made["want_group"]) == ("0640", "postgres")
 
 
@@ -675,15 +676,15 @@ def test_names_that_are_asked_for() -> None:
     made = facts([told(names=["*.example.org"])])
 
     def named(*names: str, service: str = "nginx") -> list[str]:
-        return certificate_uses._asked_for(made, {"service": service, "certificate": PATH, "names": list(names)})
+        return listeners.asked_for(made, {"service": service, "certificate": PATH, "names": list(names)})
 
     assert named("www.example.org", "~^x") == ["www.example.org", "~^x"]
     # A pattern is no name; what it stands for is in the certificate.
     assert named("~^(.+)\\.example\\.org$") == ["*.example.org"]
     assert named(service="haproxy") == ["*.example.org"]
     assert named("_") == ["_"]
-    assert certificate_uses.ASKABLE.match("*.example.org")
-    assert not certificate_uses.ASKABLE.match("_")
+    assert listeners.ASKABLE.match("*.example.org")
+    assert not listeners.ASKABLE.match("_")
 
 
 def test_each_instance_of_redis_has_its_own_certificate(root: Path) -> None:
@@ -698,7 +699,7 @@ def test_each_instance_of_redis_has_its_own_certificate(root: Path) -> None:
     argv = ["/usr/bin/redis-server 0.0.0.0:1"]
     processes = [SimpleNamespace(argv=argv, cwd="/", unit=f"redis@{name}.service") for name in "ab"]
     service = {"name": "redis", "unit": "redis.service", "processes": processes}
-    made = certificate_uses._redis(host, {"gaps": []}, service, None)
+    made = readers.redis_of(host, {"gaps": []}, service, None)
     assert [(one["certificate"], one["ports"], one["unit"]) for one in made] == [
         ("/tls/a.crt", [6380], "redis@a.service"),
         ("/tls/b.crt", [6390], "redis@b.service"),
@@ -707,8 +708,8 @@ def test_each_instance_of_redis_has_its_own_certificate(root: Path) -> None:
 
 def test_a_web_server_whose_configuration_is_elsewhere_is_asked() -> None:
     listener = SimpleNamespace(port=443, process="nginx")
-    assert certificate_uses._kind({"name": "nginx"}, listener, []) == ""
-    assert certificate_uses._kind({"name": "nginx"}, SimpleNamespace(port=80, process="nginx"), []) is None
+    assert listeners._kind({"name": "nginx"}, listener, []) == ""
+    assert listeners._kind({"name": "nginx"}, SimpleNamespace(port=80, process="nginx"), []) is None
 
 
 def test_a_mail_server_that_offers_tls_and_cannot_is_no_pass() -> None:

@@ -197,6 +197,8 @@ NGINX = {"get nginx-http-auth prefregex": "None", "get nginx-http-auth failregex
 def test_a_jail_of_a_web_server_is_known_and_takes_what_it_logs(root, name, filters, conf):
     known = table.BY_NAME[name]
     put(root, *conf)
+    put(root, "etc/nginx/nginx.conf", "http { include sites-enabled/*; }")
+    put(root, "etc/apache2/apache2.conf", "IncludeOptional conf-enabled/*.conf\n")
     put(root, known.own_files[0].lstrip("/"), "")
     said = {**answers("bookworm"), **filters, "status": f"Status\n`- Jail list:\t{known.jail}"}
     said.update({f"status {known.jail}": "|- Filter\n|  `- File list:\t" + known.own_files[0],
@@ -214,6 +216,7 @@ def test_a_jail_of_a_web_server_is_known_and_takes_what_it_logs(root, name, filt
 
 @pytest.mark.parametrize("text", ["# auth_basic x;", "auth_basic off;", "server { auth_basic off; }", "auth_basic_user_file /x;"])
 def test_a_web_server_that_asks_for_no_password(root, text):
+    put(root, "etc/nginx/nginx.conf", "http { include sites-enabled/*; }")
     put(root, "etc/nginx/sites-enabled/lab", text + "\n")
     assert [one["passwords"] for one in ban_services.collect(machine(root, ("nginx", 80)), POLICY)[0]] == [False]
 

@@ -186,6 +186,7 @@ def test_what_acme_sh_keeps(tmp_path: Path) -> None:
     assert made["domains"] == [
         {
             "name": "shop.lab.test",
+            "folder": "shop.lab.test_ecc",
             "home": "/root/.acme.sh",
             "manual": False,
             "certificate": "/etc/ssl/lab/shop.pem",

@@ -155,18 +155,20 @@ def test_sshd_listens_on_all_its_ports(image):
 @pytest.mark.parametrize(
     ("unit", "files", "wanted"),
     [
-        ("mariadb", {"etc/mysql/mariadb.conf.d/50-server.cnf": "[mariadbd]\nbind-address = 127.0.0.1\n"}, {("127.0.0.1", 3306)}),
+        ("mariadb", {"etc/mysql/my.cnf": "!includedir /etc/mysql/mariadb.conf.d/\n",
+                     "etc/mysql/mariadb.conf.d/50-server.cnf": "[mariadbd]\nbind-address = 127.0.0.1\n"}, {("127.0.0.1", 3306)}),
         ("mariadb", {"etc/mysql/my.cnf": "[mysqld]\nport=3307\n[client]\nport=1\n"}, {("0.0.0.0", 3307), ("::", 3307)}),
         ("mariadb", {"etc/mysql/my.cnf": "[mysqld]\nskip-networking\n"}, set()),
         ("postgresql", {"etc/postgresql/15/main/postgresql.conf": "#listen_addresses = '*'\nport = 5433\n"},
          {("127.0.0.1", 5433), ("::1", 5433)}),
         ("postgresql", {"etc/postgresql/15/main/postgresql.conf": "listen_addresses = '*' # all\n"},
          {("0.0.0.0", 5432), ("::", 5432)}),
-        ("nginx", {"etc/nginx/nginx.conf": "", "etc/nginx/sites-enabled/a":
+        ("nginx", {"etc/nginx/nginx.conf": "http { include sites-enabled/*; }", "etc/nginx/sites-enabled/a":
                    "server {\n listen 80 default_server; # listen 1;\n listen [::]:443 ssl;\n"
                    " listen unix:/x; listen 127.0.0.1:81;}"},
          {("0.0.0.0", 80), ("::", 443), ("127.0.0.1", 81)}),
-        ("apache2", {"etc/apache2/ports.conf": "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n"},
+        ("apache2", {"etc/apache2/apache2.conf": "Include ports.conf\n",
+                     "etc/apache2/ports.conf": "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n"},
          {("0.0.0.0", 80), ("::", 80)}),
         ("memcached", {"etc/memcached.conf": "-l 127.0.0.1\n-p 11212\n"}, {("127.0.0.1", 11212)}),
         ("postfix", {"etc/postfix/main.cf": "inet_interfaces = loopback-only\n",

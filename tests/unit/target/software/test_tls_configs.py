@@ -5,18 +5,32 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils.software import tls_configs
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import (
+    apache,
+    config_files,
+    dovecot,
+    haproxy,
+    mysql,
+    nginx,
+    postfix,
+    postgresql,
+    tomcat,
+)
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.certbot import log, renewal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-def files(tree: dict[str, str]) -> tls_configs.Files:
+def mysql_uses(text: str, file: str) -> list[dict]:
+    return mysql.certificates(mysql.from_arguments(text), file)
+
+
+def files(tree: dict[str, str]) -> config_files.Files:
     def listing(folder: str) -> list[str]:
         prefix = folder.rstrip("/") + "/"
         return sorted({name[len(prefix) :].split("/")[0] for name in tree if name.startswith(prefix)})
 
-    return tls_configs.Files(tree.get, listing)
+    return config_files.Files(tree.get, listing)
 
 
 def short(uses: list[dict]) -> list[tuple]:
@@ -41,7 +55,7 @@ def test_nginx_inherits_includes_and_leaves_plain_servers_out() -> None:
             server { listen unix:/run/x ssl; }""",
     }
     opened = files(tree)
-    assert sorted(short(tls_configs.nginx(opened, "/etc/nginx/nginx.conf"))) == [
+    assert sorted(short(nginx.certificates(opened, "/etc/nginx/nginx.conf"))) == [
         ("/etc/nginx/certs/all.pem", "/etc/nginx/certs/all.key", ["inherits.example.org"], [8443]),
         ("/one.pem", "/one.key", ["one.example.org", "two.example.org"], [443]),
         ("/rsa.pem", "/rsa.key", ["one.example.org", "two.example.org"], [443]),
@@ -50,14 +64,31 @@ def test_nginx_inherits_includes_and_leaves_plain_servers_out() -> None:
     assert opened.gaps == []
 
 
+def test_nginx_serves_no_certificate_of_a_server_that_nobody_comes_to() -> None:
+    text = """http { ssl_certificate /dummy.pem; ssl_certificate_key /dummy.key;
+      server { listen 443 ssl default_server; server_name _; ssl_reject_handshake on; }
+      server { listen 443 ssl; server_name a.example.org; ssl_certificate /a.pem; ssl_certificate_key /a.key; }
+      server { listen 443 ssl; server_name a.example.org; ssl_certificate /again.pem; ssl_certificate_key /a.key; }
+      server { listen *:443 ssl; server_name _; ssl_certificate /never.pem; ssl_certificate_key /a.key; }
+      server { listen 8443 ssl; server_name a.example.org; ssl_certificate /other.pem; ssl_certificate_key /a.key; } }"""
+    assert [(one["certificate"], one["ports"]) for one in nginx.certificates(files({"/n.conf": text}), "/n.conf")] == [
+        ("/a.pem", [443]), ("/other.pem", [8443])]
+
+
+def test_nginx_reads_the_file_that_it_was_started_with() -> None:
+    title = "nginx: master process /opt/nginx -p /srv/web -c conf/n.conf -g daemon on;"
+    assert nginx.config_path((title,)) == "/srv/web/conf/n.conf"
+    assert nginx.config_path(("nginx: master process nginx",)) == nginx.CONFIG
+
+
 def test_nginx_prints_its_files() -> None:
-    printed = tls_configs.nginx_printed("# configuration file /a/nginx.conf:\nhttp {}\n\n# configuration file /a/b:\nx;\n")
+    printed = nginx.printed("# configuration file /a/nginx.conf:\nhttp {}\n\n# configuration file /a/b:\nx;\n")
     assert printed == {"/a/nginx.conf": "http {}\n\n", "/a/b": "x;\n"}
 
 
 def test_an_include_that_includes_itself_ends() -> None:
     tree = {"/n.conf": "include /n.conf; server { listen 443 ssl; ssl_certificate /a; ssl_certificate_key /b; }"}
-    assert len(tls_configs.nginx(files(tree), "/n.conf")) <= tls_configs.DEEPEST + 1
+    assert len(nginx.certificates(files(tree), "/n.conf")) <= config_files.DEEPEST + 1
 
 
 def test_apache_reads_virtual_hosts_defines_and_what_is_loaded() -> None:
@@ -93,11 +124,11 @@ def test_apache_reads_virtual_hosts_defines_and_what_is_loaded() -> None:
               SSLCertificateFile /off.pem
             </VirtualHost>""",
     }
-    [one] = tls_configs.apache(files(tree), "/etc/apache2/apache2.conf")
+    [one] = apache.certificates(files(tree), "/etc/apache2/apache2.conf")
     assert short([one]) == [("/certs/a.pem", "/certs/a.key", ["www.example.org", "two.example.org"], [443, 8443])]
     assert one["chain"] == "/certs/chain.pem"
     del tree["/etc/apache2/mods-enabled/ssl.load"]
-    assert tls_configs.apache(files(tree), "/etc/apache2/apache2.conf") == []
+    assert apache.certificates(files(tree), "/etc/apache2/apache2.conf") == []
 
 
 def test_haproxy_takes_files_folders_and_lists() -> None:
@@ -119,7 +150,7 @@ def test_haproxy_takes_files_folders_and_lists() -> None:
         "/two/x.pem.ecdsa": "",
         "/list": "# x\nc.pem [alpn h2] www.example.org !not.example.org\n",
     }
-    assert short(tls_configs.haproxy(files(tree), "/h.cfg")) == [
+    assert short(haproxy.certificates(files(tree), "/h.cfg")) == [
         ("/base/one.pem", "/base/one.pem", [], [443, 8443]),
         ("/base/dir/a.pem", "/base/dir/a.pem", [], [443, 8443]),
         ("/base/dir/b.pem", "/base/dir/b.pem.key", [], [443, 8443]),
@@ -153,9 +184,9 @@ def test_haproxy_takes_what_its_stores_hold() -> None:
         "/base/two.pem.key": "",
         "/list": "@web/3 [alpn h2 ocsp-update on] www.example.org\n  seven.pem [key seven.key]\n",
     }
-    opened, state = files(tree), tls_configs.haproxy_state()
-    assert tls_configs.haproxy(opened, "/a.cfg", state) == []
-    assert short(tls_configs.haproxy(opened, "/b.cfg", state)) == [
+    opened, state = files(tree), haproxy.Configuration()
+    assert haproxy.certificates(opened, "/a.cfg", state) == []
+    assert short(haproxy.certificates(opened, "/b.cfg", state)) == [
         ("/base/one.pem", "/keys/one.key", [], [443]),
         ("/base/two.pem", "/base/two.pem", [], [443]),
         ("/web/three.pem", "/web/three.pem", [], [443]),
@@ -166,6 +197,33 @@ def test_haproxy_takes_what_its_stores_hold() -> None:
         ("/base/seven.pem", "/keys/seven.key", [], [444]),
     ]
     assert opened.gaps == ["no crt-store that can be read holds @none/x"]
+
+
+def test_a_virtual_host_that_nobody_comes_to_serves_nothing() -> None:
+    def host(name: str, file: str) -> str:
+        return f"<VirtualHost *:443>\nServerName {name}\nSSLEngine on\nSSLCertificateFile /{file}\n</VirtualHost>\n"
+
+    text = host("a.example.org", "a.pem") + host("a.example.org", "again.pem") + host("b.example.org", "b.pem")
+    text += "<Macro Site $name>\n" + host("$name", "macro.pem") + "</Macro>\n"
+    text += "<IfFile /no>\n" + host("c", "c.pem") + "</IfFile>\n"
+    opened = files({"/a.conf": text + "Use Site x.example.org\n"})
+    assert [one["certificate"] for one in apache.certificates(opened, "/a.conf")] == ["/a.pem", "/b.pem"]
+    assert opened.gaps == ["/a.conf: line 30 uses a macro, which is not followed"]
+
+
+def test_a_proxy_that_is_disabled_serves_nothing() -> None:
+    text = "frontend a\n bind :443 ssl crt /a.pem\n disabled\nfrontend b\n bind :444 ssl crt /b.pem\n"
+    text += "defaults\n disabled\nlisten c\n bind :445 ssl crt /c.pem\nlisten d\n enabled\n bind :446 ssl crt /d.pem\n"
+    assert [one["certificate"] for one in haproxy.certificates(files({"/h.cfg": text}), "/h.cfg")] == ["/b.pem", "/d.pem"]
+
+
+def test_databases_without_tls_use_no_certificate() -> None:
+    for off in ("--skip-ssl\n", "--ssl=0\n"):
+        assert mysql_uses("--ssl-cert=/a.pem\n" + off, "m") == []
+    tree = {"/m.cnf": "!includedir /m.d\n[client]\nssl-cert=/client.pem\n",
+            "/m.d/a.cnf": "[mariadb-10.11]\nssl_cert = '/a.pem' # x\n"}
+    found = mysql.options(files(tree), ("/m.cnf",))
+    assert short(mysql.certificates(found, "m")) == [("/a.pem", "/a.pem", [], [])]
 
 
 def test_overrides_of_postfix_in_an_image() -> None:
@@ -181,7 +239,7 @@ submission inet n       -       y       -       -       smtpd
 127.0.0.1:2525 inet n - n - - smtpd -osmtpd_tls_eccert_file=/ec.pem
 pickup    unix  n
 """
-    assert tls_configs.postfix_overrides(text).splitlines() == [
+    assert postfix.overrides(text).splitlines() == [
         "submission/inet/syslog_name = postfix/submission",
         "submission/inet/smtpd_tls_cert_file = /sub.pem",
         "submission/inet/smtpd_tls_key_file = /sub.key",
@@ -191,10 +249,11 @@ pickup    unix  n
 
 
 def test_chain_files_of_postfix_stand_for_all_others() -> None:
-    text = "smtpd_tls_cert_file = /snakeoil.pem\nsmtpd_tls_chain_files = /r.key,\n    /r.pem, /e.pem\n"
+    text = "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = /snakeoil.pem\n"
+    text += "smtpd_tls_chain_files = /r.key,\n    /r.pem, /e.pem\n"
     text += "[::1]:2525/inet/smtpd_tls_chain_files = /x.pem\n"
     tree = {"/r.key": "-----BEGIN PRIVATE KEY-----\n", "/e.pem": "-----BEGIN PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\n"}
-    assert short(tls_configs.postfix(text, "main.cf", tree.get)) == [
+    assert short(postfix.certificates(text, "main.cf", tree.get)) == [
         ("/r.pem", "/r.key", [], [25, 465, 587]),
         ("/e.pem", "/e.pem", [], [25, 465, 587]),
         ("/x.pem", "/x.pem", [], [2525]),
@@ -205,7 +264,7 @@ def test_names_of_postfix() -> None:
     text = "tls_server_sni_maps = hash:/sni,\n  ldap:/other.cf\n"
     tree = {"/sni": "# x\nMX.example.org /k.key, /m.pem\n.example.net /n.pem\n", "/k.key": "-----BEGIN PRIVATE KEY-----\n"}
     opened = files(tree)
-    assert short(tls_configs.postfix_names(opened, text)) == [
+    assert short(postfix.by_name(opened, text)) == [
         ("/m.pem", "/k.key", ["mx.example.org"], []),
         ("/n.pem", "/n.pem", ["*.example.net"], []),
     ]
@@ -214,52 +273,59 @@ def test_names_of_postfix() -> None:
 
 def test_a_name_of_nginx_that_begins_with_a_dot_is_two() -> None:
     text = "http { server { listen 443 ssl; server_name .example.org; ssl_certificate /a; ssl_certificate_key /k; } }"
-    assert short(tls_configs.nginx(files({"/n.conf": text}), "/n.conf")) == [
+    assert short(nginx.certificates(files({"/n.conf": text}), "/n.conf")) == [
         ("/a", "/k", ["example.org", "*.example.org"], [443]),
     ]  # fmt: skip
 
 
 def test_mail_servers() -> None:
-    text = """smtpd_tls_cert_file = /a.pem
+    text = """smtpd_tls_security_level = encrypt
+smtpd_tls_cert_file = /a.pem
 smtpd_tls_key_file=/a.key
 smtp_tls_cert_file = /client.pem
 submission/inet/smtpd_tls_cert_file = /sub.pem
 submission/inet/smtpd_tls_key_file = /sub.key
 smtpd_tls_eccert_file = $smtpd_tls_cert_file
 """
-    assert short(tls_configs.postfix(text, "main.cf")) == [
+    assert short(postfix.certificates(text, "main.cf")) == [
         ("/a.pem", "/a.key", [], [25, 465]),
         ("/sub.pem", "/sub.key", [], [587]),
     ]
-    assert short(tls_configs.postfix("smtpd_tls_cert_file = /a.pem\n", "main.cf")) == [("/a.pem", "/a.pem", [], [])]
+    assert short(postfix.certificates("smtpd_use_tls=yes\nsmtpd_tls_cert_file = /a.pem\n", "main.cf")) == [
+        ("/a.pem", "/a.pem", [], [])]
+    # What does not offer TLS uses no certificate.
+    for off in ("", "smtpd_tls_security_level = none\nsmtpd_use_tls = yes\n"):
+        assert postfix.certificates(off + "smtpd_tls_cert_file = /a.pem\n", "main.cf") == []
+    wrapped = "smtpd_tls_cert_file = /a.pem\nsmtps/inet/smtpd_tls_wrappermode = yes\n"
+    assert short(postfix.certificates(wrapped, "main.cf")) == [("/a.pem", "/a.pem", [], [465])]
     old = "ssl = required\nssl_cert = </d.pem\nssl_key = </d.key\n"
     old += "local_name mx.example.org {\n  ssl_cert = </m.pem\n  ssl_key = </m.key\n}\n"
-    assert short(tls_configs.dovecot(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
+    assert short(dovecot.certificates(old, "d")) == [("/m.pem", "/m.key", ["mx.example.org"], []), ("/d.pem", "/d.key", [], [])]
     alt = "ssl_cert = </d.pem\nssl_key = </d.key\nssl_alt_cert = </e.pem\nssl_alt_key = </e.key\n"
-    assert [one["key"] for one in tls_configs.dovecot(alt, "d")] == ["/d.key", "/e.key"]
+    assert [one["key"] for one in dovecot.certificates(alt, "d")] == ["/d.key", "/e.key"]
     new = "ssl_server_cert_file = /n.pem\nssl_server_key_file = /n.key\n"
-    assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", [], [])]
+    assert short(dovecot.certificates(new, "d")) == [("/n.pem", "/n.key", [], [])]
     new = "local_name mx.example.org {\n ssl_server {\n  cert_file = /n.pem\n  key_file = /n.key\n }\n}\n"
-    assert short(tls_configs.dovecot(new, "d")) == [("/n.pem", "/n.key", ["mx.example.org"], [])]
+    assert short(dovecot.certificates(new, "d")) == [("/n.pem", "/n.key", ["mx.example.org"], [])]
     assert (
-        tls_configs.dovecot("ssl = no\n" + old, "d")[:0] == []
-        and tls_configs.dovecot("ssl = no\nssl_cert = </d.pem\n", "d") == []
+        dovecot.certificates("ssl = no\n" + old, "d")[:0] == []
+        and dovecot.certificates("ssl = no\nssl_cert = </d.pem\n", "d") == []
     )
 
 
 def test_databases() -> None:
     text = "--ssl-cert=/old.pem\n--ssl-cert=/m.pem\n--loose-ssl_key=/m.key\n--password=secret\n"
-    assert short(tls_configs.mysql(text, "m")) == [("/m.pem", "/m.key", [], [])]
-    assert tls_configs.mysql("--user=mysql\n", "m") == []
+    assert short(mysql_uses(text, "m")) == [("/m.pem", "/m.key", [], [])]
+    assert mysql_uses("--user=mysql\n", "m") == []
     tree = {
         "/pg/postgresql.conf": "ssl = on # yes\nport = 5433\nssl_cert_file = 'server.pem'\n"
         "data_directory='/data'\ninclude_dir 'conf.d'\n",
         "/pg/conf.d/a.conf": "ssl_key_file = '/it''s.key'\n",
         "/pg/conf.d/.b.conf": "ssl = off\n",
     }
-    settings_made = tls_configs.postgresql_settings(files(tree), "/pg/postgresql.conf")
-    assert short(tls_configs.postgresql(settings_made, "/pg/postgresql.conf")) == [("/data/server.pem", "/it's.key", [], [5433])]
-    assert tls_configs.postgresql({"ssl": "off"}, "x") == []
+    settings_made = postgresql.settings_of(files(tree), "/pg/postgresql.conf")
+    assert short(postgresql.certificates(settings_made, "/pg/postgresql.conf")) == [("/data/server.pem", "/it's.key", [], [5433])]
+    assert postgresql.certificates({"ssl": "off"}, "x") == []
 
 
 def test_tomcat() -> None:
@@ -273,8 +339,8 @@ def test_tomcat() -> None:
       <Connector port="8080" keystoreFile="no"/></Service></Server>"""
     tree = files({"/base/conf/server.xml": text, "/base/conf/secret": "from a file\n", "/base/conf/catalina.properties":
                   "# https.port=1\nhttps.port = 9443\nstore=\n"})  # fmt: skip
-    properties = tls_configs.java_properties(tree, "/base", ["java", "-Dstore=/opt/${x}", "-Dstore=/opt/own.p12", "-Dodd"])
-    made = tls_configs.tomcat(tree, "/base/conf/server.xml", "/base", properties)
+    properties = tomcat.properties(tree, "/base", ["java", "-Dstore=/opt/${x}", "-Dstore=/opt/own.p12", "-Dodd"])
+    made = tomcat.certificates(tree, "/base/conf/server.xml", "/base", properties)
     assert [(one["certificate"], one["ports"], one.get("password"), one.get("alias")) for one in made] == [
         ("/base/conf/old.jks", [8443], "pw", ""),
         ("/base/c.pem", [9443], None, None),
@@ -284,14 +350,14 @@ def test_tomcat() -> None:
     assert tree.gaps == []
     for bad in ("<!DOCTYPE x [<!ENTITY a 'b'>]><x/>", "<x"):
         with pytest.raises(ValueError):
-            tls_configs.tomcat(files({"/x": bad}), "/x", "/base", {})
+            tomcat.certificates(files({"/x": bad}), "/x", "/base", {})
 
 
 def test_a_keystore_of_tomcat_that_cannot_be_found_is_told() -> None:
     text = """<Server><Connector port="1" SSLEnabled="true" keystoreFile="${who.knows}"/><Connector port="2" SSLEnabled="true"/>
       <Connector port="3" SSLEnabled="true"><SSLHostConfig><Certificate type="RSA"/></SSLHostConfig></Connector></Server>"""
     tree = files({"/x": text})
-    assert tls_configs.tomcat(tree, "/x", "/base", {}) == []
+    assert tomcat.certificates(tree, "/x", "/base", {}) == []
     assert [gap.split(": ")[1] for gap in tree.gaps] == [
         "the certificate of port 1 is where a variable says (${who.knows})",
         "the certificate of port 2 is in the keystore of the user that Tomcat runs as (.keystore), as none is named",
@@ -303,11 +369,11 @@ def test_a_keystore_of_tomcat_that_cannot_be_found_is_told() -> None:
 @given(st.text(alphabet="server{};listen 443sl_certificate/\"'\\#$\n<>VirtualHost*:", max_size=200))
 def test_any_text_is_read_without_a_fault(text: str) -> None:
     tree = {"/x": text}
-    for read in (tls_configs.nginx, tls_configs.apache, tls_configs.haproxy):
+    for read in (nginx.certificates, apache.certificates, haproxy.certificates):
         assert isinstance(read(files(tree), "/x"), list)
-    for plain in (tls_configs.postfix, tls_configs.dovecot, tls_configs.mysql):
+    for plain in (postfix.certificates, dovecot.certificates, mysql_uses):
         assert isinstance(plain(text, "/x"), list)
-    assert isinstance(tls_configs.postgresql_settings(files(tree), "/x"), dict)
+    assert isinstance(postgresql.settings_of(files(tree), "/x"), dict)
 
 
 # What renewals say of themselves
