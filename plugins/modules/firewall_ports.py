@@ -13,7 +13,8 @@ description:
   - Closes ports to all but the networks that are named. It goes through firewalld or ufw where one of them is in charge,
     else by a table of nftables of its own, which a unit of its own loads at boot.
   - What is established, loopback, and the trusted networks come first. No other table is ever touched or flushed.
-  - Ports of containers, which are passed on before the host's own input rules are met, are closed in the table too.
+  - Ports of containers, which are passed on before the host's own input rules are met, are closed in the table too, and so
+    is what ufw lets in before it comes to its users' rules.
   - It checks the rules before it loads them, and afterwards follows a packet through all rulesets to see each port closed.
 author:
   - hostmend maintainers (@hostmend)
@@ -42,7 +43,13 @@ options:
     default: []
   default_deny:
     description:
-      - Drop what comes in for any other port. It is for hosts where neither firewalld nor ufw is in charge.
+      - Drop what comes in for any other port of TCP or UDP. It is for hosts where neither firewalld nor ufw is in charge.
+    type: bool
+    default: false
+  every_protocol:
+    description:
+      - With O(default_deny), drop all other protocols but ICMP and IGMP too. VRRP, OSPF, GRE, IPsec and SCTP, which speak of no
+        port of TCP or UDP, then no longer arrive.
     type: bool
     default: false
   path:
@@ -93,6 +100,7 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import iptables
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import rules
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
@@ -127,8 +135,9 @@ class Change:
         close = dict(self.given["close"])
         published = dict(self.given["published"])
         if self.manager == "ufw":
-            self._plan_ufw(close)
-            close = {}
+            beyond = self._beyond_ufw(close)
+            self._plan_ufw({port: let_in for port, let_in in close.items() if port not in beyond})
+            close = beyond
         elif self.manager == "firewalld":
             self._plan_firewalld(close)
             close = {}
@@ -136,11 +145,32 @@ class Change:
         if close or published or deny:
             self._plan_table(close, published, deny)
 
+    def _beyond_ufw(self, close):
+        """Return those ports that ufw lets in before it comes to its users' rules, as it does mDNS."""
+        if not self.host.live:
+            return {}
+        firewall = self.host.firewall()
+        tried = [ruleset for ruleset in firewall.rulesets if ("filter", "ufw%s-user-input" % ("6" if ruleset.family == 6 else ""))
+                 in ruleset.chains]
+        beyond = {}
+        for port, let_in in close.items():
+            proto, number = rules.split(port)
+            first = iptables.parse_rule(["-p", proto, "--dport", number, "-j", "DROP"])
+            users = [ruleset.chains[("filter", "ufw%s-user-input" % ("6" if ruleset.family == 6 else ""))] for ruleset in tried]
+            for chain in users:
+                chain.insert(0, first)
+            if any(firewall.reach(proto, family, address, int(number)).state == "open"
+                   for family, address in ((4, "0.0.0.0"), (6, "::"))):
+                beyond[port] = let_in
+            for chain in users:
+                chain.remove(first)
+        return beyond
+
     def _plan_table(self, close, published, deny):
         path = self.given["path"]
         old = self.host.read(path) or ""
         state = rules.merge(rules.state_of(old), close, published, self.given["trusted"],
-                                     self.given["accept"], deny)
+                                     self.given["accept"], deny, self.given["every_protocol"])
         text = rules.nft_text(state)
         nft = self.module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]) or "/usr/sbin/nft"
         unit = rules.UNIT.format(nft=nft, path=path)
@@ -274,7 +304,13 @@ class Change:
 
     def prove(self):
         """Follow a packet to each port through all rulesets; end where one is still open."""
-        firewall = Host(running=self.given["running"]).firewall()
+        host = Host(running=self.given["running"])
+        firewall = host.firewall()
+        for published in host.publications().items if host.live else ():
+            port = "%d/%s" % (published.port, published.proto)
+            if port in self.given["published"] and firewall.reach_publication(published).state == "open":
+                self.module.fail_json(msg="%s is still passed on to %s after the change" % (port, published.to_address),
+                                      changes=self.changes)
         for port in self.given["close"]:
             proto, number = rules.split(port)
             for family, address in ((4, "0.0.0.0"), (6, "::")):
@@ -292,6 +328,7 @@ def main():
             "trusted": {"type": "list", "elements": "str", "default": []},
             "accept": {"type": "list", "elements": "str", "default": []},
             "default_deny": {"type": "bool", "default": False},
+            "every_protocol": {"type": "bool", "default": False},
             "path": {"type": "path", "default": "/etc/hostmend/firewall.nft"},
             "running": {"type": "bool"},
         },

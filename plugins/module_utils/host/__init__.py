@@ -14,7 +14,7 @@ import time
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.chroot import is_chroot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import command
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import loaded
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import boot as firewall_boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import packages
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import processes
@@ -203,7 +203,7 @@ class Host:
 
     def firewall(self):
         """Return the effective Firewall; the one that a boot would load where nothing is running."""
-        read = firewall.read_firewall if self.live else firewall_boot.read_firewall
+        read = loaded.read_firewall if self.live else firewall_boot.read_firewall
         return self.once("firewall", lambda: read(self))
 
     def publications(self):

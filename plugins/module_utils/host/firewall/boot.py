@@ -9,10 +9,9 @@ there: what counts is what the kernel makes of the file, as on a host that runs.
 code, without the bus. Other rules are read from their files.
 """
 
-from __future__ import annotations
-
 import json
 import re
+from typing import Any, Dict, Iterable, List, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import Firewall
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.iptables import IptablesRules
@@ -34,14 +33,15 @@ SAVED = (
 class BootFirewall(Firewall):
     """The rules that a boot would load. Interfaces and their addresses are not known yet."""
 
-    def _ways(self, family, address):
+    def _ways(self, family: int, address: str) -> List[Tuple[str, str]]:
         return [(ANY, "" if address in ("0.0.0.0", "::", "*") else address)]
 
 
-def read_firewall(host):
+def read_firewall(host: Any) -> Firewall:
     """Return the firewall that a boot would load."""
     services = {service.name: service for service in host.boot_services()}
-    rulesets, gaps = [], list(host.units().gaps)
+    rulesets: List[Any] = []
+    gaps: List[str] = list(host.units().gaps)
     manager = "none"
     for name, path, family in SAVED:
         text = host.read(path) if name in services else None
@@ -62,7 +62,7 @@ def read_firewall(host):
     return BootFirewall(rulesets, gaps, manager)
 
 
-def nft_files(services):
+def nft_files(services: Iterable[Any]) -> List[str]:
     """Return the files that services load with ``nft -f`` at boot, in the order in which they come."""
     found = []
     for service in services:
@@ -72,14 +72,14 @@ def nft_files(services):
     return [path for unused, unused_name, path in sorted(found)]
 
 
-def _load(host, files, rulesets, gaps):
+def _load(host: Any, files: List[str], rulesets: List[Any], gaps: List[str]) -> None:
     if not host.executes:
         gaps.append("what %s lets in can only be told where its rules can be loaded" % ", ".join(files))
         return
     _apart(host, ["sh", "-c", LOAD, "sh"] + list(files), "the rules of %s" % ", ".join(files), rulesets, gaps)
 
 
-def _firewalld(host, services, rulesets, gaps):
+def _firewalld(host: Any, services: Dict[str, Any], rulesets: List[Any], gaps: List[str]) -> None:
     settings = host.read("/etc/firewalld/firewalld.conf") or ""
     if not host.executes:
         gaps.append("firewalld will be in charge, and what its zones let in can only be told where its own program can be run")
@@ -93,7 +93,7 @@ def _firewalld(host, services, rulesets, gaps):
         _apart(host, ["sh", "-c", LOAD_DAEMON, "sh", python, DAEMON], "the rules of firewalld", rulesets, gaps)
 
 
-def _apart(host, argv, what, rulesets, gaps):
+def _apart(host: Any, argv: List[str], what: str, rulesets: List[Any], gaps: List[str]) -> None:
     """Add the rules that a command loads and prints, in a network namespace where nothing else is."""
     result = host.run(["unshare", "--net", "--"] + argv, seconds=SECONDS)
     if not result.ok:
@@ -107,24 +107,24 @@ def _apart(host, argv, what, rulesets, gaps):
         gaps.append("nft gives a ruleset that cannot be read")
 
 
-def names_interface(ruleset):
+def names_interface(ruleset: Any) -> str:
     """Return a gap where rules tell interfaces apart, of which an image does not know what they will be called."""
     if isinstance(ruleset, NftRules):
         text = json.dumps([rule.get("expr", ()) for rules in ruleset.rules.values() for rule in rules])
         named = re.findall(r'"meta": \{"key": "i(?:if|ifname|ifgroup|iftype)"\}\}, "right": (?:"lo"|(.))', text)
         told = any(named)
     else:
-        told = any(name == "-i" and value != "lo" for rules in ruleset.chains.values() for rule in rules
-                   for name, unused, value in rule.conditions)
+        told = any(condition.name == "-i" and condition.value != "lo" for rules in ruleset.chains.values() for rule in rules
+                   for condition in rule.conditions)
     return "rules of the firewall name interfaces, and what those of a host will be called is not known yet" if told else ""
 
 
-def ufw_enabled(host):
+def ufw_enabled(host: Any) -> bool:
     """Tell whether ufw loads its rules at boot."""
     return "enabled=yes" in (host.read("/etc/ufw/ufw.conf") or "").lower().replace('"', "").split()
 
 
-def ufw_rulesets(host):
+def ufw_rulesets(host: Any) -> List[IptablesRules]:
     """Return what ufw makes of its files for IPv4 and IPv6."""
     settings = dict(re.findall(r'^[ \t]*(\w+)="?([\w]+)"?', host.read("/etc/default/ufw") or "", re.M))
     policy = settings.get("DEFAULT_INPUT_POLICY", "DROP").upper()
@@ -138,9 +138,10 @@ def ufw_rulesets(host):
     return made
 
 
-def ufw_text(texts, prefix, policy):
+def ufw_text(texts: List[str], prefix: str, policy: str) -> str:
     """Return one table for iptables of the files that ufw reads: what goes between them is ufw's own."""
-    chains, rules = {}, []
+    chains: Dict[str, str] = {}
+    rules: List[str] = []
     for text in texts:
         table = ""
         for line in text.splitlines():

@@ -4,306 +4,386 @@
 
 """What a ruleset of nftables does to a packet, from ``nft -j list ruleset``."""
 
-from __future__ import annotations
-
 import json
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.nft_match import Matcher
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.nft_match import bare
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.nft_match import elements_of
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.nft_match import network_text
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import ACCEPT
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import DEPTH
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import DROP
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import every
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import in_network
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import interface_is
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import negated
-from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import some
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import Packet
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import Sources
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import Trail
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.packet import Verdict
 
 FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
 # Statements that let a rule go on to its next one.
-SILENT = ("counter", "log", "comment", "mangle", "notrack", "meta", "set", "map", "secmark", "last", "quota")
+SILENT = ("counter", "log", "comment", "mangle", "notrack", "meta", "set", "map", "secmark", "last", "ct helper", "ct timeout",
+          "ct expectation", "flow", "dup", "tproxy mark", "add", "update", "delete")
+# Statements that hold below a rate, a count or an amount: the first packet of a connection is below it.
+RATES = ("limit", "quota", "ct count")
 FINAL = ("accept", "drop", "reject", "return", "continue", "jump", "goto", "queue", "vmap", "dnat", "snat",
-         "masquerade", "redirect", "tproxy", "dup", "fwd", "synproxy")
-PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "ipv6-icmp"}
+         "masquerade", "redirect", "tproxy", "fwd", "synproxy")
+UNSURE = ("queue", "tproxy", "synproxy", "fwd")
+ON, RETURN = "on", "return"
+Key = Tuple[Any, Any, Any]
+MOST_PORTS = 512
 
 
 class NftRules:
     """The chains, sets and rules of all tables."""
 
     name = "nft"
+    family = 0  # of both families
 
-    def __init__(self, objects):
-        self.chains, self.rules, self.sets, self.tables = {}, {}, {}, []
+    def __init__(self, objects: List[Any]) -> None:
+        self.chains: Dict[Key, Dict[str, Any]] = {}
+        self.rules: Dict[Key, List[Dict[str, Any]]] = {}
+        self.sets: Dict[Key, Dict[str, Any]] = {}
+        self.tables: List[Tuple[Any, Any]] = []
         for entry in objects:
             for kind, body in (entry.items() if isinstance(entry, dict) else ()):
-                if not isinstance(body, dict):
-                    continue
-                table = (body.get("family"), body.get("table") or body.get("name"))
-                if kind == "table":
-                    self.tables.append((body.get("family"), body.get("name")))
-                elif kind == "chain":
-                    self.chains[table + (body.get("name"),)] = body
-                elif kind == "rule":
-                    self.rules.setdefault(table + (body.get("chain"),), []).append(body)
-                elif kind in ("set", "map"):
-                    self.sets[table + (body.get("name"),)] = body
+                if isinstance(body, dict):
+                    self._add(kind, body)
+        self.matcher = Matcher(self.sets)
+
+    def _add(self, kind: str, body: Dict[str, Any]) -> None:
+        table = (body.get("family"), body.get("table") or body.get("name"))
+        key = (table[0], table[1], body.get("name"))
+        if kind == "table":
+            self.tables.append((body.get("family"), body.get("name")))
+        elif kind == "chain":
+            self.chains[key] = body
+        elif kind == "rule":
+            self.rules.setdefault((table[0], table[1], body.get("chain")), []).append(body)
+        elif kind in ("set", "map"):
+            self.sets[key] = body
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> "NftRules":
         """Read the JSON of nft; ValueError where it is none."""
         objects = json.loads(text).get("nftables")
         if not isinstance(objects, list):
             raise ValueError("no ruleset")
         return cls(objects)
 
-    def bases(self, hook, family, kinds=("filter", "route")):
-        """Return the base chains of a hook in the order in which a packet meets them."""
-        found = [(chain.get("prio", 0), key) for key, chain in self.chains.items()
-                 if chain.get("hook") == hook and key[0] in FAMILIES[family] and chain.get("type") in kinds]
-        return [key for unused, key in sorted(found, key=lambda pair: (pair[0] if isinstance(pair[0], int) else 0,
-                                                                       str(pair[1])))]
+    def without(self, tables: Set[Tuple[str, str]]) -> None:
+        """Forget tables that another program shows better."""
+        for part in (self.chains, self.rules, self.sets):
+            for key in [key for key in part if key[:2] in tables]:
+                del part[key]  # type: ignore[attr-defined]
 
-    def filters(self, tables=None):
-        """Tell whether anything may be dropped on its way in."""
+    def bases(self, hook: str, family: int, interface: str = "", kinds: Tuple[str, ...] = ("filter", "route"),
+              ) -> List[Tuple[int, Key]]:
+        """Return (priority, key) of the base chains of a hook that a packet of IP meets on its way to this host."""
+        families = FAMILIES[family] + (("netdev",) if hook == "ingress" else ())
+        found = []
         for key, chain in self.chains.items():
-            if chain.get("hook") in ("input", "prerouting", "ingress") and chain.get("type") == "filter" \
-                    and (chain.get("policy") == "drop" or any(self._drops(rule) for rule in self._below(key, set()))):
-                return True
-        return False
+            if chain.get("hook") != hook or key[0] not in families or chain.get("type") not in kinds:
+                continue
+            devices = chain.get("dev") if hook == "ingress" else None
+            if devices and interface and interface not in (devices if isinstance(devices, list) else [devices]):
+                continue
+            priority = chain.get("prio", 0)
+            found.append((priority if isinstance(priority, int) else 0, key))
+        return sorted(found, key=lambda pair: (pair[0], str(pair[1])))
 
-    def _below(self, key, seen):
-        if key in seen:
-            return
-        seen.add(key)
-        for rule in self.rules.get(key, ()):
-            yield rule
-            text = json.dumps(rule.get("expr", ()))
-            for other in self.chains:
-                if other[:2] == key[:2] and '"target": "%s"' % other[2] in text:
-                    yield from self._below(other, seen)
+    def nat_bases(self, family: int) -> List[Tuple[int, Key]]:
+        """Return the chains that translate destinations."""
+        return self.bases("prerouting", family, kinds=("nat",))
 
-    @staticmethod
-    def _drops(rule):
-        text = json.dumps(rule.get("expr", ()))
-        return '"drop": ' in text or '"reject": ' in text
+    def holds_rules(self) -> bool:
+        """Tell whether there is any chain."""
+        return bool(self.chains)
 
-    def sources(self, family):
-        """Return the networks that rules speak of as sources."""
-        found = set()
-        name = "ip" if family == 4 else "ip6"
-        for key, rules in self.rules.items():
-            for rule in rules:
-                for statement in rule.get("expr", ()):
-                    match = statement.get("match") if isinstance(statement, dict) else None
-                    if match and name in json.dumps(match.get("left")) and "saddr" in json.dumps(match.get("left")):
-                        found.update(self._networks(match.get("right"), key))
-        return found
+    # Following a packet
 
-    def _networks(self, value, key):
-        if isinstance(value, str) and value.startswith("@"):
-            value = self.sets.get(key[:2] + (value[1:],), {}).get("elem", [])
-        if isinstance(value, dict):
-            if "prefix" in value:
-                return ["%s/%s" % (value["prefix"].get("addr"), value["prefix"].get("len"))]
-            if "range" in value:
-                return ["%s-%s" % tuple(value["range"][:2])]
-            value = value.get("set") or value.get("elem") or value.get("concat") or value.get("val") or []
-        if isinstance(value, list):
-            return [one for part in value for one in self._networks(part, key)]
-        return [str(value)]
-
-    def verdicts(self, key, packet, steps, by):
+    def verdicts(self, key: Key, packet: Packet, trail: Trail) -> Set[Verdict]:
         """Return the set of what may become of a packet in a base chain."""
-        made, falls = self._chain(key, packet, steps, by, 0)
+        made, falls = self._chain(key, packet, trail, 0)
         if falls:
             policy = DROP if self.chains[key].get("policy") == "drop" else ACCEPT
             if policy == DROP:
-                by.add("policy of %s %s %s" % key)
+                trail.by.add("policy of %s %s %s" % key)
             made = made | {policy}
         return made
 
-    def _chain(self, key, packet, steps, by, depth):
+    def _chain(self, key: Key, packet: Packet, trail: Trail, depth: int) -> Tuple[Set[Verdict], bool]:
         """Return (verdicts, True where the packet may leave the chain at its end)."""
         if depth > DEPTH:
+            trail.doubt("chain %s of table %s %s, which jumps too deep" % (key[2], key[0], key[1]))
             return {ACCEPT, DROP}, False
-        made = set()
+        made: Set[Verdict] = set()
+        returns: bool = False
         for rule in self.rules.get(key, ()):
-            steps.take()
-            certain, outcomes = self._rule(rule, key, packet, steps, by, depth)
-            made |= set(one for one in outcomes if one in (ACCEPT, DROP))
-            if "return" in outcomes:
-                if certain and outcomes == {"return"}:
-                    return made, True
-                # It may return here: what follows may or may not be met.
-                rest, unused = self._rest(key, rule, packet, steps, by, depth)
-                return made | rest, True
-            if certain and "on" not in outcomes:
-                return made, False
+            trail.take()
+            certain, outcomes = self._rule(rule, key, packet, trail, depth)
+            made |= {outcome for outcome in outcomes if outcome not in (ON, RETURN)}
+            returns = returns or RETURN in outcomes
+            if certain and ON not in outcomes:
+                return made, returns
         return made, True
 
-    def _rest(self, key, after, packet, steps, by, depth):
-        rules = self.rules[key]
-        made = set()
-        for rule in rules[rules.index(after) + 1:]:
-            steps.take()
-            certain, outcomes = self._rule(rule, key, packet, steps, by, depth)
-            made |= set(one for one in outcomes if one in (ACCEPT, DROP))
-            if certain and "on" not in outcomes:
-                return made, False
-        return made, True
-
-    def _rule(self, rule, key, packet, steps, by, depth):
+    def _rule(self, rule: Dict[str, Any], key: Key, packet: Packet, trail: Trail, depth: int) -> Tuple[bool, Set[Verdict]]:
         """Return (True where its conditions hold for certain, what it may do)."""
         certain = True
         for statement in rule.get("expr") or ():
             if not isinstance(statement, dict) or not statement:
-                return False, {ACCEPT, DROP, "on"}
+                trail.doubt(described(rule, key))
+                return False, {ACCEPT, DROP, ON}
             kind = next(iter(statement))
             body = statement[kind]
-            if kind == "match":
-                truth = self._match(body, key, packet)
+            if kind == "match" and isinstance(body, dict):
+                truth = self.matcher.match(body, key[:2], packet, trail)
                 if truth is False:
-                    return True, {"on"}
+                    return True, {ON}
                 certain = certain and truth is True
-            elif kind == "limit":
-                # Below its rate a limit lets the rule apply: the first packet of a connection is below it.
+            elif kind in RATES:
                 if isinstance(body, dict) and body.get("inv"):
-                    return True, {"on"}
+                    return True, {ON}
             elif kind in FINAL:
-                outcomes = self._final(kind, body, key, packet, steps, by, depth)
-                if outcomes & {ACCEPT, DROP} and kind in ("accept", "drop", "reject"):
-                    by.add("%s in %s %s %s" % ((kind,) + key))
-                return certain, outcomes if certain else outcomes | {"on"}
+                return self._ending(kind, body, rule, key, packet, trail, certain, depth)
+            elif kind == "mangle" and "mark" in str(body):
+                trail.marked = True
             elif kind not in SILENT:
                 certain = False
-        return certain, {"on"}
+        return certain, {ON}
 
-    def _final(self, kind, body, key, packet, steps, by, depth):
-        if kind == "accept":
-            return {ACCEPT}
-        if kind in ("drop", "reject"):
-            return {DROP}
-        if kind == "return":
-            return {"return"}
-        if kind == "continue":
-            return {"on"}
+    def _ending(self, kind: str, body: Any, rule: Dict[str, Any], key: Key, packet: Packet, trail: Trail, certain: bool,
+                depth: int) -> Tuple[bool, Set[Verdict]]:
+        outcomes = self._final(kind, body, key, packet, trail, depth)
+        if kind in ("accept", "drop", "reject"):
+            trail.by.add("%s in %s %s %s" % ((kind,) + key))
+        if not certain and outcomes - {ON} or kind in UNSURE or kind == "vmap" and len(outcomes) > 1:
+            trail.doubt(described(rule, key))
+        return certain, outcomes if certain else outcomes | {ON}
+
+    def _final(self, kind: str, body: Any, key: Key, packet: Packet, trail: Trail, depth: int) -> Set[Verdict]:
+        simple = {"accept": ACCEPT, "drop": DROP, "reject": DROP, "return": RETURN, "continue": ON}.get(kind)
+        if simple:
+            return {simple}
         if kind in ("jump", "goto"):
             target = key[:2] + ((body or {}).get("target"),)
             if target not in self.chains:
-                return {ACCEPT, DROP, "on"}
-            made, falls = self._chain(target, packet, steps, by, depth + 1)
-            return made | ({"on" if kind == "jump" else "return"} if falls else set())
+                return {ACCEPT, DROP, ON}
+            made, falls = self._chain(target, packet, trail, depth + 1)
+            return made | ({ON if kind == "jump" else RETURN} if falls else set())
         if kind == "vmap":
-            return self._vmap(body, key, packet, steps, by, depth)
-        if kind in ("queue", "tproxy", "synproxy", "fwd", "dup"):
-            return {ACCEPT, DROP, "on"}
-        return {ACCEPT}  # a translation of addresses lets the packet pass
+            return self._vmap(body, key, packet, trail, depth)
+        if kind in UNSURE:
+            return {ACCEPT, DROP, ON}
+        if kind in ("dnat", "redirect"):
+            return self._translation(kind, body, key, packet, trail)
+        return {ACCEPT}  # another source address lets the packet pass
 
-    def _vmap(self, body, key, packet, steps, by, depth):
-        data = body.get("data")
-        if isinstance(data, str) and data.startswith("@"):
-            data = {"set": self.sets.get(key[:2] + (data[1:],), {}).get("elem", [])}
-        made, unsure = set(), False
-        for pair in (data or {}).get("set") or ():
-            steps.take()
-            if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], dict) or not pair[1]:
-                return {ACCEPT, DROP, "on"}
-            truth = self._equal(body.get("key"), pair[0], key, packet)
-            if truth is False:
-                continue
-            kind = next(iter(pair[1]))
-            outcomes = self._final(kind, pair[1][kind], key, packet, steps, by, depth)
+    def _vmap(self, body: Any, key: Key, packet: Packet, trail: Trail, depth: int) -> Set[Verdict]:
+        made: Set[Verdict] = set()
+        sure: bool = False
+        for truth, value in self.matcher.looked_up(body, key[:2], packet, trail):
+            if not isinstance(value, dict) or not value:
+                return made | {ACCEPT, DROP, ON}
+            kind = next(iter(value))
             if kind in ("accept", "drop", "reject"):
-                by.add("%s in %s %s %s" % ((kind,) + key))
-            if truth is True:
-                return made | outcomes
-            made, unsure = made | outcomes, True
-        return made | {"on"} if unsure or not made else made
+                trail.by.add("%s in %s %s %s" % ((kind,) + key))
+            made |= self._final(kind, value[kind], key, packet, trail, depth)
+            sure = truth is True
+        return made if sure else made | {ON}
 
-    def _match(self, body, key, packet):
-        operator = body.get("op", "==")
-        if self._value(body.get("left"), packet) is False:
-            return False  # the header it speaks of is not there, so that its opposite does not hold either
-        if operator in ("==", "in", "!="):
-            return negated(self._equal(body.get("left"), body.get("right"), key, packet), operator == "!=")
-        value = self._value(body.get("left"), packet)
-        right = body.get("right")
-        if isinstance(value, int) and isinstance(right, int):
-            return {"<": value < right, ">": value > right, "<=": value <= right, ">=": value >= right}.get(operator)
-        return None
+    def _translation(self, kind: str, body: Any, key: Key, packet: Packet, trail: Trail) -> Set[Verdict]:
+        body = body if isinstance(body, dict) else {}
+        address, port = body.get("addr"), body.get("port")
+        if kind == "redirect":
+            address = packet.destination or "localhost"
+        found: Set[Verdict] = set()
+        for one in self._values(address, key, packet, trail):
+            for other in self._values(port, key, packet, trail):
+                found.add(_target(one, other, packet))
+        return found
 
-    def _value(self, left, packet):
-        """Return what a packet has there; None where it cannot be told."""
-        if not isinstance(left, dict):
-            return None
-        if "payload" in left:
-            part = left["payload"]
-            names = (part.get("protocol"), part.get("field"))
-            if names[0] in ("tcp", "udp") and names[0] != packet.proto:
-                return False
-            if names in ((packet.proto, "dport"), ("th", "dport")):
-                return packet.port
-            if names[0] in ("ip", "ip6") and names[0] != FAMILIES[packet.family][0]:
-                return False
-            if names[0] in ("icmp", "icmpv6", "sctp", "dccp", "ah", "esp", "igmp", "arp"):
-                return False
-            return {"saddr": packet.source, "daddr": packet.destination, "protocol": packet.proto,
-                    "nexthdr": packet.proto}.get(names[1]) if names[0] in ("ip", "ip6") else None
-        if "meta" in left:
-            return {"l4proto": packet.proto, "iifname": packet.interface or None, "iif": packet.interface or None,
-                    "nfproto": "ipv%d" % packet.family, "protocol": "ip" if packet.family == 4 else "ip6",
-                    "oifname": packet.out or None, "oif": packet.out or None, "mark": 0,
-                    "pkttype": "host"}.get((left["meta"] or {}).get("key"))
-        if "ct" in left:
-            return {"state": "new", "status": "", "direction": "original"}.get((left["ct"] or {}).get("key"))
-        if "fib" in left:
-            part = left["fib"]
-            if part.get("result") == "type" and part.get("flags") in ("daddr", ["daddr"]):
-                return "local" if packet.local else "unicast"
-        return None
+    def _values(self, value: Any, key: Key, packet: Packet, trail: Trail) -> List[Any]:
+        if isinstance(value, dict) and isinstance(value.get("map"), dict):
+            return [found for unused, found in self.matcher.looked_up(value["map"], key[:2], packet, trail)] or [None]
+        return [value]
 
-    def _equal(self, left, right, key, packet):
-        """Tell whether what a packet has at ``left`` is among ``right``."""
+    # What rules speak of
+
+    def sources(self, packet: Packet, found: Sources, trail: Trail) -> None:
+        """Take in the networks that rules name as sources, those of rules that cannot be about the packet left out.
+
+        :param packet: one whose source is not known yet.
+        """
+        for key, rules in self.rules.items():
+            if key[0] not in FAMILIES[packet.family] + ("netdev",):
+                continue
+            for rule in rules:
+                trail.take()
+                matches = [statement["match"] for statement in rule.get("expr") or () if isinstance(statement, dict)
+                           and isinstance(statement.get("match"), dict)]
+                positive = [match for match in matches if match.get("op", "==") in ("==", "in")]
+                if any(self.matcher.match(match, key[:2], packet, trail) is False for match in matches):
+                    continue
+                last = (rule.get("expr") or [None])[-1]
+                if isinstance(last, dict) and ("drop" in last or "reject" in last) and any(
+                        _place(match.get("left"), packet) is not None for match in positive):
+                    continue  # it keeps these out, and lets nobody in
+                for match in matches:
+                    self._named(match.get("left"), match.get("right"), key, packet, found, described(rule, key))
+                for body in _maps(rule.get("expr")):
+                    self._mapped(body, key, packet, found, trail, described(rule, key))
+
+    def _named(self, left: Any, right: Any, key: Key, packet: Packet, found: Sources, rule: str) -> None:
+        place = _place(left, packet)
+        if place is None:
+            return
         if isinstance(right, str) and right.startswith("@"):
-            named = self.sets.get(key[:2] + (right[1:],))
-            right = None if named is None else {"set": named.get("elem", [])}
-        if right is None:
-            return None
-        if isinstance(left, dict) and "concat" in left:
-            return self._concatenated(left["concat"], right, key, packet)
-        value = self._value(left, packet)
-        if value is False:
-            return False
-        return None if value is None else self._among(value, right, left)
+            rule = "the set %s in %s" % (right, rule)
+            right = self.matcher.declared(right, key[:2]) or {}
+        right = bare(right)
+        several = elements_of(right) if isinstance(right, dict) and ("set" in right or "elem" in right) else \
+            right if isinstance(right, list) else [right]
+        texts = [network_text(_component(one, place)) for one in several]
+        found.add([text for text in texts if text], rule)
 
-    def _concatenated(self, parts, right, key, packet):
-        if isinstance(right, dict) and "set" in right:
-            return some(self._concatenated(parts, one, key, packet) for one in right["set"])
-        if isinstance(right, dict) and "elem" in right:
-            right = right["elem"].get("val")
-        if not isinstance(right, dict) or len(right.get("concat") or ()) != len(parts):
-            return None
-        return every(self._equal(part, one, key, packet) for part, one in zip(parts, right["concat"]))
+    def _mapped(self, body: Dict[str, Any], key: Key, packet: Packet, found: Sources, trail: Trail, rule: str) -> None:
+        place = _place(body.get("key"), packet)
+        if place is None:
+            return
+        data = body.get("data")
+        if isinstance(data, str):
+            rule = "the map %s in %s" % (data, rule)
+            data = self.matcher.declared(data, key[:2])
+        for pair in elements_of(data):
+            trail.take()
+            one = pair[0] if isinstance(pair, list) and pair else None
+            if self.matcher.equal(body.get("key"), one, key[:2], packet, trail) is False:
+                continue
+            text = network_text(_component(one, place))
+            found.add_each([text] if text else [], rule)
 
-    def _among(self, value, right, left):
-        if isinstance(right, dict):
-            if "set" in right:
-                return some(self._among(value, one, left) for one in right["set"])
-            if "elem" in right and isinstance(right["elem"], dict):
-                return self._among(value, right["elem"].get("val"), left)
-            if "prefix" in right:
-                return in_network(value, "%s/%s" % (right["prefix"].get("addr"), right["prefix"].get("len")))
-            if "range" in right and len(right["range"]) == 2:
-                low, high = right["range"]
-                if isinstance(value, int):
-                    return low <= value <= high if isinstance(low, int) and isinstance(high, int) else None
-                return in_network(value, "%s-%s" % (low, high))
-            return None
-        if isinstance(right, list):
-            return some(self._among(value, one, left) for one in right)
-        if isinstance(value, int):
-            return value == right if isinstance(right, int) else None
-        if isinstance(left, dict) and (left.get("meta") or {}).get("key") in ("iif", "iifname", "oif", "oifname"):
-            return interface_is(str(right), value)
-        text = PROTOCOLS.get(str(right), str(right))
-        if ":" in value or (value[:1].isdecimal() and "." in value):
-            return in_network(value, text)
-        return value == text
+    def translated_ports(self) -> Iterator[Tuple[str, int]]:
+        """Yield (proto, port) of what rules of translation may be about."""
+        tables = {key[:2] for key, chain in self.chains.items()
+                  if chain.get("type") == "nat" and chain.get("hook") == "prerouting"}
+        seen: Set[int] = set()
+        for key in [key for key in self.rules if key[:2] in tables]:
+            for rule in self.rules[key]:
+                seen.update(_port_numbers(rule.get("expr"), ""))
+        for key, body in self.sets.items():
+            if key[:2] in tables and "inet_service" in json.dumps(body.get("type")):
+                seen.update(_port_numbers(body.get("elem"), "dport"))
+        for port in sorted(seen)[:MOST_PORTS]:
+            yield "tcp", port
+            yield "udp", port
+
+
+def _target(address: Any, port: Any, packet: Packet) -> Verdict:
+    address = bare(address)
+    if isinstance(address, dict) and isinstance(address.get("concat"), list) and len(address["concat"]) == 2:
+        address, port = address["concat"]
+    if not isinstance(address, str):
+        return ("to", "", 0)
+    return ("to", address, port if isinstance(port, int) and not isinstance(port, bool) else packet.port if port is None else 0)
+
+
+def _port_numbers(value: Any, about: str) -> Iterator[int]:
+    """Yield the numbers that stand where a destination port is meant."""
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if about == "dport" and 0 < value < 65536:
+            yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _port_numbers(part, about)
+    elif isinstance(value, dict):
+        pair = value.get("range")
+        if about == "dport" and isinstance(pair, list) and len(pair) == 2 and all(isinstance(end, int) for end in pair):
+            yield from range(pair[0], min(pair[1], pair[0] + 63) + 1)
+        for name, part in value.items():
+            asks = "dport" in json.dumps(value.get("left", value.get("key"))) if name in ("right", "data") else about == "dport"
+            yield from _port_numbers(part, "dport" if asks and name != "len" else "")
+
+
+def _maps(value: Any) -> Iterator[Dict[str, Any]]:
+    """Yield the maps and verdict maps in the statements of a rule."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _maps(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name in ("vmap", "map") and isinstance(part, dict) and "key" in part:
+                yield part
+            elif isinstance(part, (dict, list)):
+                yield from _maps(part)
+
+
+def _place(left: Any, packet: Packet) -> Optional[int]:
+    """Return where in a key the source address stands, -1 where it is all of it; None where it is no part of it."""
+    if not isinstance(left, dict):
+        return None
+    if isinstance(left.get("concat"), list):
+        places = [at for at, part in enumerate(left["concat"]) if _place(part, packet) is not None]
+        return places[0] if places else None
+    part = left.get("payload") or left.get("ct")
+    if not isinstance(part, dict):
+        return None
+    name = str(part.get("field") or part.get("key"))
+    if part.get("protocol", "ip" if packet.family == 4 else "ip6") != ("ip" if packet.family == 4 else "ip6"):
+        return None
+    return -1 if name.split()[-1] == "saddr" else None
+
+
+def _component(value: Any, place: int) -> Any:
+    value = bare(value)
+    if place < 0:
+        return value
+    parts = value.get("concat") if isinstance(value, dict) else None
+    return parts[place] if isinstance(parts, list) and place < len(parts) else None
+
+
+def described(rule: Dict[str, Any], key: Key) -> str:
+    """Return a rule in about the words of nft, with the place where an operator finds it."""
+    words = []
+    for statement in rule.get("expr") or ():
+        if not isinstance(statement, dict) or not statement:
+            continue
+        kind = next(iter(statement))
+        body = statement[kind]
+        if kind == "match" and isinstance(body, dict):
+            operator = body.get("op", "==")
+            words.append(" ".join(part for part in (_words(body.get("left")), "" if operator in ("==", "in") else operator,
+                                                    _words(body.get("right"))) if part))
+        elif kind == "vmap" and isinstance(body, dict):
+            words.append("%s vmap %s" % (_words(body.get("key")), _words(body.get("data"))))
+        elif kind in ("jump", "goto") and isinstance(body, dict):
+            words.append("%s %s" % (kind, body.get("target")))
+        elif kind != "counter":
+            words.append(kind)
+    text = " ".join(words)
+    handle = rule.get("handle")
+    return "%s %s %s%s: %s" % (key + (" handle %s" % handle if isinstance(handle, int) else "",
+                                      text if len(text) <= 120 else text[:117] + "..."))
+
+
+def _words(value: Any, depth: int = 0) -> str:
+    value = bare(value)
+    if depth > 4:
+        return "..."
+    if isinstance(value, dict):
+        for name in ("payload", "meta", "ct", "fib"):
+            part = value.get(name)
+            if isinstance(part, dict):
+                found = [part.get("protocol") or name, part.get("dir"),
+                         part.get("field") or part.get("key") or part.get("result")]
+                return " ".join(str(word) for word in found if word)
+        if "set" in value:
+            return "{ %s }" % ", ".join(_words(part, depth + 1) for part in elements_of(value)[:4])
+        if isinstance(value.get("concat"), list):
+            return " . ".join(_words(part, depth + 1) for part in value["concat"])
+        return network_text(value) or "/".join(str(name) for name in value)
+    if isinstance(value, list):
+        return " : ".join(_words(part, depth + 1) for part in value[:4])
+    return str(value)

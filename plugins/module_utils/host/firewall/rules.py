@@ -4,10 +4,9 @@
 
 """The rules that close ports: one description of them, written as a table of nftables, for ufw and for firewalld."""
 
-from __future__ import annotations
-
 import ipaddress
 import json
+from typing import Any, Dict, Iterable, List, Set, Tuple
 
 TABLE = "hostmend"
 STATE = "# state: "
@@ -37,14 +36,16 @@ WantedBy=sysinit.target nftables.service
 """
 
 
-def networks(texts):
+def networks(texts: Iterable[Any]) -> Tuple[List[str], List[str]]:
     """Return (IPv4 networks, IPv6 networks), without those that lie in others; ValueError where one is none."""
     parsed = [ipaddress.ip_network(str(text).split("%", maxsplit=1)[0], strict=False) for text in texts]
-    return tuple([str(one) for one in ipaddress.collapse_addresses(each for each in parsed if each.version == version)]
-                 for version in (4, 6))
+    v4 = ipaddress.collapse_addresses(one for one in parsed if isinstance(one, ipaddress.IPv4Network))
+    v6 = ipaddress.collapse_addresses(one for one in parsed if isinstance(one, ipaddress.IPv6Network))
+    return [str(one) for one in v4], [str(one) for one in v6]
 
 
-def merge(old, close, published, trusted, accept, deny):
+def merge(old: Dict[str, Any], close: Dict[str, List[str]], published: Dict[str, List[str]], trusted: List[str],
+          accept: List[str], deny: bool, every_protocol: bool = False) -> Dict[str, Any]:
     """Return the state that closes what is closed already and what is to be closed.
 
     :param old: the state that was read, ``{}`` where there is none.
@@ -52,10 +53,13 @@ def merge(old, close, published, trusted, accept, deny):
     :param published: the same of ports that are passed on to a container.
     :param trusted: networks that are let in everywhere: the controller and the management networks.
     :param accept: ports that stay open under a default of dropping, ``["22/tcp", "8000-8010/tcp"]``.
-    :param deny: whether what is neither closed nor accepted is dropped; once it is, it stays so.
+    :param deny: whether what of TCP and UDP is neither closed nor accepted is dropped; once it is, it stays so.
+    :param every_protocol: whether other protocols are dropped then too, ICMP left aside.
     """
     made = {"closed": dict(old.get("closed") or {}), "published": dict(old.get("published") or {}),
             "trusted": sorted(set(old.get("trusted") or []) | set(trusted)), "deny": bool(old.get("deny")) or bool(deny)}
+    if made["deny"] and every_protocol:
+        made["every_protocol"] = True
     made["closed"].update((port, sorted(let_in)) for port, let_in in close.items())
     made["published"].update((port, sorted(let_in)) for port, let_in in published.items())
     kept = set(old.get("accept") or []) | (set(accept) if made["deny"] else set())
@@ -63,7 +67,7 @@ def merge(old, close, published, trusted, accept, deny):
     return made
 
 
-def state_of(text):
+def state_of(text: str) -> Dict[str, Any]:
     """Return the state that a file of rules was written from; ``{}`` of another file."""
     for line in (text or "").splitlines():
         if line.startswith(STATE):
@@ -75,7 +79,7 @@ def state_of(text):
     return {}
 
 
-def let_in(texts, condition):
+def let_in(texts: Iterable[Any], condition: str) -> List[str]:
     """Return the lines that accept from networks."""
     v4, v6 = networks(texts)
     lines = []
@@ -86,13 +90,13 @@ def let_in(texts, condition):
     return lines
 
 
-def split(port):
+def split(port: str) -> Tuple[str, str]:
     """Return (proto, number or range) of ``6379/tcp``."""
     number, unused, proto = port.partition("/")
     return proto or "tcp", number
 
 
-def nft_text(state):
+def nft_text(state: Dict[str, Any]) -> str:
     """Return the file of nftables that a state stands for."""
     lines = [HEAD.rstrip("\n"), STATE + json.dumps(state, sort_keys=True), "table inet hostmend",
              "delete table inet hostmend", "table inet hostmend {"]
@@ -100,7 +104,8 @@ def nft_text(state):
         rules = ["type filter hook input priority -5; policy %s;" % ("drop" if state["deny"] else "accept"),
                  "ct state established,related accept", 'iif "lo" accept'] + let_in(state["trusted"], "")
         if state["deny"]:
-            rules += ["meta l4proto { 1, 58 } accept", "udp dport { 68, 546 } accept"]
+            rules += ["meta l4proto { 1, 2, 58 } accept" if state.get("every_protocol") else
+                      "meta l4proto != { tcp, udp } accept", "udp dport { 68, 546 } accept"]
         for port, allowed in sorted(state["closed"].items()):
             proto, number = split(port)
             rules += let_in(allowed, "%s dport %s " % (proto, number)) + ["%s dport %s drop" % (proto, number)]
@@ -120,7 +125,7 @@ def nft_text(state):
     return "\n".join(lines + ["}", ""])
 
 
-def ufw_rules(close, trusted):
+def ufw_rules(close: Dict[str, List[str]], trusted: List[str]) -> List[Tuple[str, List[str]]]:
     """Return (tuple as ufw keeps it, words of the command) of each rule, in the order in which they are prepended."""
     made = []
     for port, allowed in sorted(close.items()):
@@ -133,9 +138,9 @@ def ufw_rules(close, trusted):
     return made
 
 
-def ufw_present(text):
+def ufw_present(text: str) -> Set[str]:
     """Return the rules that ufw keeps in a user.rules file, in the words of :func:`ufw_rules`."""
-    found = set()
+    found: Set[str] = set()
     for line in text.splitlines():
         words = line.split()
         # ### tuple ### deny tcp 6379 0.0.0.0/0 any 0.0.0.0/0 in
@@ -149,7 +154,7 @@ def ufw_present(text):
     return found
 
 
-def firewalld_rules(close, trusted):
+def firewalld_rules(close: Dict[str, List[str]], trusted: List[str]) -> List[str]:
     """Return the rich rules that close ports."""
     made = []
     for port, allowed in sorted(close.items()):
