@@ -55,9 +55,9 @@ class ActionModule(agent_findings.ActionModule):
         enrolled = False
         if theirs and not self._task.check_mode:
             called = verification.parse(raw)["host"]
-            enrolled = host.key() != theirs
-            if enrolled:
-                host.enrol(theirs, called)
+            enrolled, anew = host.key() != theirs, self._task.args.get("enrol") == "anew"
+            if enrolled or anew:
+                host.enrol(theirs, called, anew)
         verified = verification.verify(raw, host, age)
         if verified.counts and not self._task.check_mode:
             host.accept(verified, raw)

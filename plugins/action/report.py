@@ -17,7 +17,6 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
-GRADES = {"high": 3, "medium": 2, "low": 1, "urgent": 3, "suspicious": 2, "notice": 1}
 KEPT = ("classes", "system", "source")
 
 
@@ -122,7 +121,7 @@ class ActionModule(ActionBase):
     def _write(directory, report):
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            write(directory / "report.json", json.dumps(report, indent=1) + "\n")
+            write(directory / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
             write(directory / "report.html", controller.part("report.html").render(report))
         except OSError as error:
             raise AnsibleActionFail(f"the report cannot be written to {directory}: {error.strerror}") from error
@@ -130,7 +129,8 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _lines(report, files):
-        visible = controller.part("report.text").visible
+        text = controller.part("report.text")
+        visible = text.visible
         lines = []
         for name, host in report["hosts"].items():
             counts = {}
@@ -149,6 +149,8 @@ class ActionModule(ActionBase):
                     words = finding.get("outcome", finding["status"]).replace("_", " ")
                     grade = finding.get("level") or finding.get("severity")
                     lines.append(f"  {words}: {grade} {visible(finding['check'])} {visible(finding['resource'], 200)}")
+        if text.runs_in_pipeline(os.environ):
+            lines = [text.without_commands(line) for line in lines]
         score = report["score"]
         lines.append(f"score {score if score is not None else 'unknown'} of 100")
         return [*lines, *(f"written: {name}" for name in files)]
@@ -161,15 +163,9 @@ class ActionModule(ActionBase):
         fail_on = self._task.args.get("fail_on")
         if not fail_on:
             return
-        if fail_on not in ("high", "medium", "low"):
-            raise AnsibleActionFail(f"hostmend_fail_on must be high, medium or low, not {fail_on!r}")
-        bad = [
-            finding
-            for host in report["hosts"].values()
-            for finding in host["findings"]
-            if finding["status"] == "open"
-            and GRADES.get(str(finding.get("level") or finding.get("severity")), 1) >= GRADES[fail_on]
-        ]
-        if bad:
+        if fail_on not in ("high", "medium", "low", "never"):
+            raise AnsibleActionFail(f"hostmend_fail_on must be high, medium, low or never, not {fail_on!r}")
+        count = controller.part("core.exit_status").open_at(report, fail_on)
+        if count:
             result["failed"] = True
-            result["msg"].append(f"{len(bad)} open at or above {fail_on}")
+            result["msg"].append(f"{count} open at or above {fail_on}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import json
+import locale
 import os
 import shlex
 import shutil
@@ -168,6 +169,7 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
     }
     if environ.get("HOSTMEND_ADVISORIES"):  # a path that is relative is so to where the command was given
         made["HOSTMEND_ADVISORIES"] = str(advisories.location(environ=environ))
+    made.update(_utf8(environ))
     place = collections_path(root)
     if place is not None:
         given = environ.get("ANSIBLE_COLLECTIONS_PATH") or environ.get("ANSIBLE_COLLECTIONS_PATHS")
@@ -195,6 +197,21 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
         ):
             made[name] = value
     return made
+
+
+def _utf8(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what gives Ansible a locale of UTF-8, without which it does not begin; nothing where the user's is one."""
+    kept = locale.setlocale(locale.LC_CTYPE)
+    given = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
+    try:
+        for name in (given, "C.UTF-8", "C.utf8", "en_US.UTF-8"):
+            with contextlib.suppress(locale.Error):
+                locale.setlocale(locale.LC_CTYPE, name)
+                if locale.nl_langinfo(locale.CODESET).upper().replace("-", "") == "UTF8":
+                    return {} if name == given else {"LC_ALL": name}
+    finally:
+        locale.setlocale(locale.LC_CTYPE, kept)
+    return {}
 
 
 def program() -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hostmend.core.errors import HostmendError
+from hostmend.core.input_files import read_text
 
 #: Ansible reads only those files of group_vars that bear the name of a group, so it leaves this one alone.
 PLACE = "group_vars/hostmend_waivers.yml"
@@ -74,7 +75,7 @@ def load(path: Path) -> list[Waiver]:
     try:
         if path.stat().st_size > LIMIT:
             raise HostmendError(f"the waivers {path} are larger than {LIMIT} bytes")
-        text = path.read_text("utf-8")
+        text = read_text(path, LIMIT)
     except FileNotFoundError:
         return []
     except UnicodeDecodeError as error:

@@ -155,7 +155,7 @@ def audit(given: argparse.Namespace) -> int:
             number = reports.next_number(time.time())
             report = made_report(settings, given.classes, known, number, own=output is None)
             try:
-                path = reports.keep(json.dumps(report, indent=1, sort_keys=True) + "\n", report["sequence"])
+                path = reports.keep(json.dumps(report, indent=1, sort_keys=True, allow_nan=False) + "\n", report["sequence"])
             except report_store.KeepError:
                 show(report, given.form, "")
                 raise
@@ -269,7 +269,7 @@ def _time(seconds: float) -> str:
 def show(report: Mapping[str, Any], form: str, path: str) -> None:
     """Print the report in the form that was asked for."""
     if form == "json":
-        print(json.dumps(report, indent=1, sort_keys=True))
+        print(json.dumps(report, indent=1, sort_keys=True, allow_nan=False))
     elif form == "quiet":
         told = report["signature"]
         print(summary(report) if told.get("key") else f"{summary(report)}; not signed: {visible(told.get('reason', ''), 300)}")

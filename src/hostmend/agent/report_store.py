@@ -21,6 +21,8 @@ KEY = Path("/etc/hostmend/agent.key")
 REPORT = "report.json"
 KEPT = 5
 LOCK_SECONDS = 30.0
+#: Seconds that numbers may be above the time; controllers believe some more.
+FAR_AHEAD = 82800
 _NUMBERED = re.compile(r"report-(\d{1,18})\.json\Z")
 
 
@@ -75,7 +77,8 @@ class Reports:
             numbers = [number for number, _path in self._numbered()]
         except OSError as error:
             raise self._error(error) from error
-        return max([int(now), *(number + 1 for number in numbers)])
+        # A number of a clock that was far ahead is no reason to go on from there: controllers do not believe it.
+        return max([int(now), *(number + 1 for number in numbers if number < now + FAR_AHEAD)])
 
     def keep(self, text: str, number: int) -> Path:
         """Keep a report, whole or not at all, and let go of the oldest; return where it is."""
@@ -91,14 +94,17 @@ class Reports:
             except OSError:  # a filesystem without hard links
                 write(new, text.encode("utf-8"))
             new.replace(last)
-            self._let_go()
+            self._let_go(number)
         except OSError as error:
             raise self._error(error) from error
         return last
 
-    def _let_go(self) -> None:
-        for _number, path in self._numbered()[:-KEPT]:
-            path.unlink()
+    def _let_go(self, last: int) -> None:
+        numbered = self._numbered()
+        kept = [path for number, path in numbered if number <= last][-KEPT:]
+        for _number, path in numbered:
+            if path not in kept:
+                path.unlink()
 
     def _numbered(self) -> list[tuple[int, Path]]:
         matches = [(_NUMBERED.match(path.name), path) for path in self.directory.iterdir()]

@@ -33,6 +33,8 @@ LIMIT = 8 * 1024 * 1024
 #: How far a host's clock may be ahead, in seconds.
 AHEAD = 300
 _AGE = re.compile(r"(\d{1,6})\s*([smhd]?)\Z")
+#: How far numbers may be above the seconds of the time, as a host's clock may have gone back.
+MOST_AHEAD = 86400
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 _NUMBER = 10**15
@@ -103,11 +105,15 @@ class Host:
             raise HostmendError(f"what is kept of {self.name} is damaged: {self.directory / 'seen.json'}") from error
         return made if isinstance(made, dict) else {}
 
-    def enrol(self, key: str, called: str) -> None:
-        """Keep a key, and the name that the host's reports bear; from which machine they come is seen anew."""
+    def enrol(self, key: str, called: str, anew: bool = False) -> None:
+        """Keep a key, and the name that the host's reports bear; from which machine they come is seen anew.
+
+        :param anew: whether their number is, too, as it is where the key is another one.
+        """
         if self.key() != key:
             self._write("key", (key + "\n").encode("ascii"))
-        kept = {name: value for name, value in self.seen().items() if name in ("sequence", "digest")}
+            anew = True
+        kept = {} if anew else {name: value for name, value in self.seen().items() if name in ("sequence", "digest")}
         self._write("seen.json", json.dumps({**kept, "called": called}).encode("utf-8"))
 
     def accept(self, verified: VerifiedReport, raw: bytes) -> None:
@@ -192,7 +198,7 @@ def verify(raw: bytes, host: Host, age: int, now: float | None = None) -> Verifi
     verified = VerifiedReport("valid", report=report, age=max(0, old), sequence=report["sequence"])
     verified.signature, verified.reason = _signed(report, host)
     if not verified.reason:
-        verified.reason = _fits(report, raw, host) or _timely(old, age)
+        verified.reason = _timely(old, age) or _of_its_time(report["sequence"], now) or _fits(report, raw, host)
     if verified.reason:
         verified.report = None
         verified.reason = f"the report of its agent is not believed: {verified.reason}"
@@ -296,6 +302,13 @@ def _timely(old: int, age: int) -> str:
         return f"it is from the future: {words_of_age(-old)} ahead of this machine's clock"
     if old > age:
         return f"it is {words_of_age(old)} old, and may be {words_of_age(age)}"
+    return ""
+
+
+def _of_its_time(number: int, now: float) -> str:
+    """A number is the time, or little more: whoever once held the host's key cannot keep later reports out by a large one."""
+    if number > now + MOST_AHEAD:
+        return f"its number is from the future ({number})"
     return ""
 
 

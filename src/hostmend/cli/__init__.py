@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hostmend import __version__
-from hostmend.core.errors import HostmendError, StoppedError, near
+from hostmend.core.errors import HostmendError, StoppedError, near, place_of
 from hostmend.core.exit_status import CANNOT, STOPPED
 
 #: Each subcommand: the module it is in, and its one line in the list of commands.
@@ -71,6 +74,8 @@ def hostmend() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status. What goes wrong is one line, never a traceback."""
+    if not _streams():
+        return CANNOT
     try:
         given = list(arguments) if arguments is not None else None
         status = hostmend.main(args=given, prog_name="hostmend", standalone_mode=False)
@@ -91,8 +96,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return CANNOT
     except BrokenPipeError:  # the reader (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return CANNOT
+    except OSError as error:  # a full disk, among others
+        _discard_output()
+        say(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        return CANNOT
+    except Exception as error:
+        if os.environ.get("HOSTMEND_TRACEBACK"):
+            raise
+        say(f"a fault of hostmend itself: {place_of(error)} (HOSTMEND_TRACEBACK=1 shows where it comes from)")
+        return CANNOT
+
+
+def _streams() -> bool:
+    """See to the streams that the command writes to; False where there is no standard output."""
+    from hostmend.report import text
+
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        say("the standard output is closed: send it to /dev/null where nothing is to be shown")
+        return False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if text.runs_in_pipeline(os.environ) and not isinstance(sys.stdout, text.LogStream):
+        sys.stdout, sys.stderr = text.LogStream(sys.stdout), text.LogStream(sys.stderr)
+    return True
+
+
+def _discard_output() -> None:
+    """Let go of what cannot be written, or Python would try again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def wide_console(stderr: bool = False) -> Any:

@@ -14,6 +14,7 @@ from rich.text import Text
 from hostmend.cli import options, wide_console
 from hostmend.core import exit_status
 from hostmend.core.errors import HostmendError, StoppedError
+from hostmend.core.input_files import read_text
 from hostmend.events import HostState, Run
 from hostmend.report.text import visible, words_of_age
 
@@ -83,7 +84,7 @@ def _policy(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > POLICY_LIMIT:
             raise HostmendError(f"the policy {path} is larger than {POLICY_LIMIT} bytes")
-        made = yaml.safe_load(path.read_text("utf-8"))
+        made = yaml.safe_load(read_text(path, POLICY_LIMIT))
     except (OSError, UnicodeDecodeError) as error:
         raise HostmendError(f"the policy {path} cannot be read: {error}") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -144,7 +145,7 @@ def collect(enrol: str, **given: Any) -> int:
         raise StoppedError("stopped; what was collected by then is kept")
     if common.format == "json":
         told = {name: {**host.agent, "reason": _trouble(host)} for name, host in sorted(run.hosts.items())}
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        sys.stdout.write(json.dumps(told, indent=1, allow_nan=False) + "\n")
     else:
         wide_console().print(_table(run))
     return exit_status.CANNOT if any(_trouble(host) for host in run.hosts.values()) else exit_status.OK

@@ -108,7 +108,7 @@ def checks(classes: tuple[str, ...], format_: str, language: str) -> int:
             }
             for one in rows
         ]
-        sys.stdout.write(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     from rich.table import Table
     from rich.text import Text

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from hostmend.core.errors import HostmendError
+from hostmend.core.exit_status import one_line
+from hostmend.core.input_files import read_text
 from hostmend.report.formats import FORMATS, render
 from hostmend.report.text import visible
 from hostmend.store import Store
@@ -41,11 +43,12 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
     """
     try:
         return _report(run, format_, query, output)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if run is None or not _is_path(run):
             raise
         # A file that somebody has changed: its members are not those of a report.
-        raise HostmendError(f"{run} is not a whole report of hostmend: {type(error).__name__} {error}") from error
+        words = one_line(f"{type(error).__name__} {error}")
+        raise HostmendError(f"{run} is not a whole report of hostmend: {words}") from error
 
 
 def _report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
@@ -54,7 +57,7 @@ def _report(run: str | None, format_: str | None, query: str | None, output: Pat
         raise HostmendError("--query gives JSON: it does not go with --format " + str(format_))
     found = _load(run)
     if search is not None:
-        text = json.dumps(_search(search, found), indent=2, ensure_ascii=not sys.stdout.isatty()) + "\n"
+        text = _json(_search(search, found)) + "\n"
     elif format_ in (None, "table") and output is None:
         from rich.console import Console
 
@@ -68,6 +71,13 @@ def _report(run: str | None, format_: str | None, query: str | None, output: Pat
     return 0
 
 
+def _json(found: Any) -> str:
+    try:
+        return json.dumps(found, indent=2, ensure_ascii=not sys.stdout.isatty(), allow_nan=False)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise HostmendError(f"what --query finds cannot be written as JSON: {one_line(str(error))}") from error
+
+
 def _is_path(run: str) -> bool:
     return "/" in run or run.endswith(".json")
 
@@ -77,14 +87,18 @@ def _load(run: str | None) -> dict[str, Any]:
     if path is None:
         return Store().report(run)
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(read_text(path), parse_constant=_refuse)
     except OSError as error:
         raise HostmendError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise HostmendError(f"{path} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise HostmendError(f"{path} is not JSON: {one_line(str(error))}") from error
     if not isinstance(found, dict) or not isinstance(found.get("hosts"), dict) or found.get("schema") != 1:
         raise HostmendError(f"{path} is not a report of hostmend")
     return found
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _expression(query: str) -> Any:
@@ -94,7 +108,9 @@ def _expression(query: str) -> Any:
         return jmespath.compile(query)
     except jmespath.exceptions.JMESPathError as error:
         said = visible(str(error).splitlines()[0].rstrip(": ").removeprefix("Invalid jmespath expression: "))
-        raise HostmendError(f"--query is not a JMESPath expression: {said}: {query}") from error
+        raise HostmendError(f"--query is not a JMESPath expression: {said}: {one_line(query)}") from error
+    except RecursionError as error:
+        raise HostmendError(f"--query is nested too deeply: {one_line(query, 60)}") from error
 
 
 def _search(expression: Any, found: dict[str, Any]) -> Any:
@@ -104,6 +120,8 @@ def _search(expression: Any, found: dict[str, Any]) -> Any:
         return expression.search(found)
     except jmespath.exceptions.JMESPathError as error:
         raise HostmendError(f"--query does not fit the report: {visible(str(error).splitlines()[0])}") from error
+    except RecursionError as error:
+        raise HostmendError("--query is nested too deeply") from error
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -128,7 +146,7 @@ def runs(context: click.Context, limit: int, format_: str) -> int:
         return 0
     rows = Store().runs(limit)
     if format_ == "json":
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return 0
     if not rows:
         click.echo("There is no run yet: `hostmend audit` makes one.")

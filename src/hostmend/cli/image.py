@@ -17,6 +17,7 @@ from hostmend import catalog
 from hostmend.cli import options, say
 from hostmend.core import exit_status
 from hostmend.core.errors import HostmendError
+from hostmend.core.finding import SEVERITIES
 from hostmend.image import archive, filesystem, source, storage
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,10 +37,10 @@ def shared(function: Function) -> Function:
     """Add the options that build and verify share."""
     made: list[Callable[[Any], Any]] = [
         click.option("--class", "classes", multiple=True, metavar="C", help="Only this issue class (may be given again)."),
-        click.option("--severity", type=click.Choice(options.SEVERITIES), help="Show only what is at least this grave."),
+        click.option("--severity", type=click.Choice(SEVERITIES), help="Show only what is at least this grave."),
         click.option(
             "--fail-on",
-            type=click.Choice((*options.SEVERITIES, "never")),
+            type=click.Choice((*SEVERITIES, "never")),
             default="low",
             help="Exit with 2 when something at least this grave is open (default: low).",
         ),

@@ -14,11 +14,13 @@ import click
 
 from hostmend import catalog
 from hostmend.core.errors import HostmendError, near
+from hostmend.core.exit_status import one_line
+from hostmend.core.finding import SEVERITIES
+from hostmend.core.input_files import read_text
 from hostmend.report.formats import FORMATS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-SEVERITIES = ("high", "medium", "low")
 #: Options that go to ansible-playbook as they are, by the name of their parameter.
 _PASSED: dict[str, str] = {
     "forks": "--forks",
@@ -287,10 +289,35 @@ def _ansible_options(given: dict[str, Any]) -> list[str]:
         for value in given.pop(name):
             if name != "vault_id" and (path := _file(name, value)) is not None and not Path(path).expanduser().exists():
                 raise HostmendError(f"no such file: {path} ({option})")
+            if name == "extra_vars":
+                _check_variables(value)
             made.append(f"{option}={value}")
     if given.pop("become"):
         made.append("--become")
     return made
+
+
+def _check_variables(value: str) -> None:
+    """Complain of variables that Ansible would not take: it blames the inventory."""
+    import shlex
+
+    import yaml
+
+    try:
+        if value.startswith("@"):
+            text = read_text(Path(value[1:]).expanduser())
+            if not text.startswith("$ANSIBLE_VAULT"):
+                for _event in yaml.parse(text, Loader=yaml.SafeLoader):
+                    pass
+        elif value.lstrip()[:1] in ("{", "["):
+            if not isinstance(yaml.safe_load(value), dict):
+                raise HostmendError(f"-e {one_line(value, 60)}: it is no JSON object")
+        elif value.strip() and "=" not in shlex.split(value)[0]:
+            raise HostmendError(f"-e {one_line(value, 60)}: write name=value, JSON or @file")
+    except OSError as error:
+        raise HostmendError(f"-e {value}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise HostmendError(f"-e {one_line(value, 60)} cannot be read: {one_line(str(error), 160)}") from error
 
 
 def _file(name: str, value: str) -> str | None:

@@ -94,7 +94,7 @@ def rollback(
     if work.stopped:
         raise StoppedError("stopped; `hostmend rollback --list` says what each host has taken back by now")
     if common.format == "json":
-        sys.stdout.write(json.dumps(report, indent=1) + "\n")
+        sys.stdout.write(json.dumps(report, indent=1, allow_nan=False) + "\n")
         return _status(done)
     return _tell(common.format, done, "What went back")
 
@@ -106,7 +106,7 @@ def _list(work: Any) -> int:
         raise StoppedError("stopped")
     known = {name: host.rollback.get("runs", []) for name, host in run.hosts.items()}
     if work.common.format == "json":
-        sys.stdout.write(json.dumps(known, indent=1) + "\n")
+        sys.stdout.write(json.dumps(known, indent=1, allow_nan=False) + "\n")
         return _status(run)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Host", "Run", "Started", "State", "Roles"):
@@ -159,7 +159,7 @@ def _status(run: Run) -> int:
 
 def _tell(form: str, run: Run, title: str, stderr: bool = False) -> int:
     if form == "json":
-        sys.stdout.write(json.dumps({name: host.rollback for name, host in run.hosts.items()}, indent=1) + "\n")
+        sys.stdout.write(json.dumps({name: host.rollback for name, host in run.hosts.items()}, indent=1, allow_nan=False) + "\n")
         return _status(run)
     from hostmend.cli import wide_console
 

@@ -100,7 +100,7 @@ def install(
         name=_name(name or ("remediate" if risk else "audit")),
         on_calendar=on_calendar.strip(),
         backend=_backend(where, on_calendar),
-        user=user,
+        user=_printable(user, "--user"),
         inventory=tuple(_inventory(one) for one in inventory),
         classes=classes,
         remediate=risk or "",
@@ -145,7 +145,7 @@ def _backend(where: Places, when: str) -> str:
     from hostmend.schedule import manage
 
     found = manage.backend(where)
-    if "\n" in when or not when.isprintable():
+    if not when.isprintable():
         raise HostmendError("--on-calendar: it has to be one line")
     if found == SYSTEMD:
         calendar.check_systemd(when)
@@ -157,18 +157,22 @@ def _backend(where: Places, when: str) -> str:
 def _inventory(given: str) -> str:
     if "," in given:
         return given
-    path = Path(given).expanduser().absolute()
+    path = Path(_printable(given, "-i")).expanduser().absolute()
     if not path.exists():
         raise HostmendError(f"no such inventory: {given}")
-    return str(path)
+    return _printable(str(path), "-i")
 
 
 def _absolute(given: str | None) -> str:
     if given is None:
         return ""
-    if "\n" in given:
-        raise HostmendError("--report-to: the name of the directory has to be one line")
-    return str(Path(given).expanduser().absolute())
+    return _printable(str(Path(given).expanduser().absolute()), "--report-to")
+
+
+def _printable(text: str, option: str) -> str:
+    if not text.isprintable():
+        raise HostmendError(f"{option}: it has to be one line of printable text, not {text!r}")
+    return text
 
 
 def _notify(given: str | None) -> str:
@@ -176,7 +180,7 @@ def _notify(given: str | None) -> str:
         return ""
     from hostmend.notify import settings
 
-    path = Path(given).expanduser().absolute()
+    path = Path(_printable(given, "--notify")).expanduser().absolute()
     settings.load(path)
     return str(path)
 
@@ -225,7 +229,7 @@ def list_(format_: str) -> int:
 
     rows = manage.listed(places())
     if format_ == "json":
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return OK
     if not rows:
         click.echo("There is no schedule yet: `hostmend schedule install` makes one.")

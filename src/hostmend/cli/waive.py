@@ -134,7 +134,7 @@ def waivers_(inventory: str | None, file: Path | None, format_: str) -> int:
             | {"expired": one.expires < on}
             for one in found
         ]
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return 2 if expired else 0
     if not found:
         click.echo(f"There is no waiver in {path}.")

@@ -121,7 +121,7 @@ class Work:
         if self.common.notify is not None and self.mode in ("audit", "remediate"):
             report = self._notify(report)
         if self.common.format == "json":
-            sys.stdout.write(json.dumps(filtered(report, self.common.severity), indent=1) + "\n")
+            sys.stdout.write(json.dumps(filtered(report, self.common.severity), indent=1, allow_nan=False) + "\n")
         else:
             from hostmend.report import table
 
@@ -201,7 +201,7 @@ class Keeper:
             try:
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 path = directory / f"hostmend-{self.row['id']}.json"
-                write_file(path, json.dumps(report, indent=1) + "\n")
+                write_file(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
                 return f"; the report is in {path}"
             except OSError:
                 continue

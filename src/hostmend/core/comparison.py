@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hostmend.core.finding import identity
+from hostmend.core.finding import gravity, identity
 
 _CLEAN = ("passed", "not_applicable")
-_GRAVITY = {"low": 1, "medium": 2, "high": 3, "notice": 1, "suspicious": 2, "urgent": 3}
 
 Finding = Mapping[str, Any]
 
@@ -46,7 +45,7 @@ def _outcome(was: Finding | None, now: Finding, earlier: Mapping[tuple[str, str]
     was_status = was.get("status") if was is not None else None
     if was_status == "open":
         if status == "open":
-            return "made_worse" if was is not None and _gravity(now) > _gravity(was) else "still_open"
+            return "made_worse" if was is not None and gravity(now) > gravity(was) else "still_open"
         return "mended" if status in _CLEAN else "unknown" if status in ("unknown", "not_assessed") else None
     if status == "open":
         seen_before = {str(one.get("status")) for key, one in earlier.items() if key[0] == now.get("check")}
@@ -66,7 +65,3 @@ def _gone(was: Finding, statuses: set[str]) -> dict[str, Any]:
         "outcome": "mended" if seen else "unknown",
         "before": "open",
     }
-
-
-def _gravity(finding: Finding) -> int:
-    return _GRAVITY.get(str(finding.get("level") or finding.get("severity")), 0)

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hostmend.core.finding import GRAVITY, gravity
+
+__all__ = ("CANNOT", "GRAVITY", "OK", "OPEN", "STOPPED", "exit_status", "gravity", "host_reason", "one_line", "open_at")
+
 OK, CANNOT, OPEN, STOPPED = 0, 1, 2, 130
-#: How grave: one scale for the severities of vulnerabilities and the levels of alerts.
-GRAVITY: Mapping[str, int] = {"low": 1, "notice": 1, "medium": 2, "suspicious": 2, "high": 3, "urgent": 3}
 
 _HINTS: tuple[tuple[str, str], ...] = (
     # What Ansible or ssh say in many lines: what it means, and what to do about it.
@@ -87,11 +89,6 @@ def _telling(text: str, pattern: str) -> str:
         if re.search(pattern, line):
             return one_line(line, 160)
     return ""
-
-
-def gravity(finding: Mapping[str, Any]) -> int:
-    word = finding.get("level") if finding.get("kind") == "alert" else finding.get("severity")
-    return GRAVITY.get(str(word), 1)
 
 
 def open_at(report: Mapping[str, Any], fail_on: str) -> int:

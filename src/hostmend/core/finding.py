@@ -23,6 +23,9 @@ RISKS = ("safe", "restart", "disruptive", "manual")
 OUTCOMES = ("mended", "still_open", "unknown", "made_worse")
 HOST_STATUSES = ("ok", "unreachable", "failed")
 
+#: How grave: one scale for the severities of vulnerabilities and the levels of alerts.
+GRAVITY: Mapping[str, int] = {"low": 1, "notice": 1, "medium": 2, "suspicious": 2, "high": 3, "urgent": 3}
+
 
 def grade(finding: Mapping[str, Any]) -> str:
     """Return the one word for how grave a finding is: the severity, or the level of an alert."""
@@ -32,3 +35,8 @@ def grade(finding: Mapping[str, Any]) -> str:
 def identity(finding: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a finding is the same by, on one host, through time: its check and its resource."""
     return str(finding.get("check")), str(finding.get("resource") or "")
+
+
+def gravity(finding: Mapping[str, Any]) -> int:
+    """Return how grave a finding is, from 1 to 3; 1 for a word that nobody knows."""
+    return GRAVITY.get(grade(finding), 1)

@@ -59,10 +59,10 @@ def files(
         "keep_authorized_keys": variables.get("hostmend_image_keep_authorized_keys", []),
     }
     return {
-        "report.json": json.dumps(report, indent=1) + "\n",
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
         "report.html": html.render(report),
         "sbom.cdx.json": sbom.render(now["packages"], told, name, epoch),
-        "image.json": json.dumps(made, indent=1) + "\n",
+        "image.json": json.dumps(made, indent=1, allow_nan=False) + "\n",
     }
 
 

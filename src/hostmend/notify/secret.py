@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hostmend.core.errors import HostmendError
+from hostmend.core.input_files import read_text
 from hostmend.notify.settings import Channel, Settings, Vaulted
 
 LIMIT = 64 * 1024
@@ -45,7 +46,7 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > LIMIT:
             raise HostmendError(f"{path} is too large for a URL")
-        text = path.read_text("utf-8").strip()
+        text = read_text(path, LIMIT).strip()
     except UnicodeDecodeError as error:
         raise HostmendError(f"{path} is not UTF-8") from error
     except OSError as error:

@@ -18,6 +18,7 @@ from hostmend import catalog
 from hostmend.core import exit_status, maintenance_windows
 from hostmend.core.errors import HostmendError, near
 from hostmend.core.finding import GRADES, grade
+from hostmend.core.input_files import read_text
 
 #: Ansible reads only those files of group_vars that bear the name of a group, so it leaves this one alone.
 PLACE = "group_vars/hostmend_notify.yml"
@@ -159,7 +160,7 @@ def load(path: Path) -> Settings:
     try:
         if path.stat().st_size > LIMIT:
             raise HostmendError(f"the notifications {path} are larger than {LIMIT} bytes")
-        text = path.read_text("utf-8")
+        text = read_text(path, LIMIT)
         others = everybody_reads(path)
     except UnicodeDecodeError as error:
         raise HostmendError(f"the notifications {path} are not UTF-8: {error.reason}") from error

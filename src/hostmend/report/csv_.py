@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,10 @@ COLUMNS = (
     "epss",
 )
 # The wide ones are taken for the others by spreadsheets in East Asian languages.
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\\t", "\\r")  # noqa: RUF001
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"[\s\"']*(?:[{_SIGNS}]|\\t|\\r)")
+# Where semicolons divide cells, as in much of Europe, what follows one begins a cell.
+_CELL_WITHIN = re.compile(rf";(?=[\s\"']*[{_SIGNS}])")
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -52,7 +56,7 @@ def render(report: Mapping[str, Any]) -> str:
                 "role": finding["fix"].get("role", ""),
                 "risk": finding["fix"]["risk"],
                 "references": "; ".join(finding["references"]),
-                "evidence": json.dumps(finding["evidence"]),
+                "evidence": json.dumps(finding["evidence"], allow_nan=False),
                 "known_exploited": "yes" if finding.get("known_exploited") else "",
             }
             writer.writerow(map(_cell, [*start, *(row.get(column, "") for column in COLUMNS[3:])]))
@@ -61,5 +65,5 @@ def render(report: Mapping[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    text = visible("" if value is None else value)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+    text = _CELL_WITHIN.sub(";'", visible("" if value is None else value))
+    return f"'{text}" if _FORMULA.match(text) else text

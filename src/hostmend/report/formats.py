@@ -23,7 +23,7 @@ def render(report: Mapping[str, Any], name: str) -> str:
     """Return the report in the format ``name``; KeyError for one that there is not."""
     module, _file = FORMATS[name]
     if not module:
-        return json.dumps(report, indent=1, ensure_ascii=True) + "\n"
+        return json.dumps(report, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
     found = importlib.import_module(module)
     made: str = found.text(report) if name == "table" else found.render(report)
     return made

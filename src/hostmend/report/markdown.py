@@ -11,7 +11,8 @@ from hostmend.report import grouping
 from hostmend.report.text import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=\"'/])")
-_PLAIN = re.compile(r"(?<=\w)\\([-./:])(?=\w)")
+# Within a word these need no backslash, but for that which keeps www.example.org from becoming a link.
+_PLAIN = re.compile(r"(?<=\w)(?<!www)\\([-./:])(?=\w)", re.IGNORECASE)
 SHOWN = ("open", "unknown", "waived")
 
 

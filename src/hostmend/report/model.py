@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -127,11 +128,21 @@ def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: s
     made.setdefault("resource", "")
     made.setdefault("evidence", {})
     made.setdefault("reason", "")
+    made["evidence"] = _finite(made["evidence"])
     check = catalog.check(str(made["check"]))
     if check is not None and made["status"] in ("open", "waived"):
         made["why"] = check.why.get(language)
         made["change"] = check.change.get(language)
     return made
+
+
+def _finite(value: Any) -> Any:
+    """Return evidence in which a number that JSON has not is text."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def _check(catalog: catalogue.Catalog, name: str, language: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def render(report: Mapping[str, Any]) -> str:
             }
         ],
     }
-    return json.dumps(made, indent=1) + "\n"
+    return json.dumps(made, indent=1, allow_nan=False) + "\n"
 
 
 def _rule(check: str, finding: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from hostmend.core.errors import HostmendError
 from hostmend.schedule.model import CRON, Places, Schedule
 
 MARK = "# Written by `hostmend schedule install`; `hostmend schedule remove {name}` takes it away."
@@ -39,6 +40,24 @@ LockPersonality=yes
 """
 
 
+def _check(schedule: Schedule, places: Places, home: str = "") -> None:
+    """Refuse what would end a line of a unit or of cron's file: each of their lines is a directive that root follows."""
+    for name, text in (
+        ("name", schedule.name),
+        ("on-calendar", schedule.on_calendar),
+        ("user", schedule.user),
+        ("report-to", schedule.report_to),
+        ("notify", schedule.notify),
+        ("python", schedule.python),
+        ("home", home),
+        ("root", str(places.root)),
+    ):
+        if not text.isprintable():
+            raise HostmendError(f"the {name} of the schedule is not printable: {text!r}")
+    if any(sign.isspace() for sign in schedule.user) or schedule.user.startswith("-"):
+        raise HostmendError(f"this is no name of a user: {schedule.user!r}")
+
+
 def budget(schedule: Schedule) -> int:
     """Return the seconds after which it is ended whatever it does: its own limits come before."""
     late = schedule.jitter if schedule.backend == CRON else 0  # systemd is late before it starts, cron after
@@ -47,6 +66,7 @@ def budget(schedule: Schedule) -> int:
 
 def service(schedule: Schedule, places: Places, home: str, verb: str = "run") -> str:
     """Return the unit that does the work; ``verb`` flush sends held notifications. ``home`` is that of its user."""
+    _check(schedule, places, home)
     flush = verb == "flush"
     what = "notifications held back" if flush else "remediation" if schedule.remediate else "audit"
     lines = [
@@ -80,6 +100,7 @@ def service(schedule: Schedule, places: Places, home: str, verb: str = "run") ->
 
 def timer(schedule: Schedule, flush: bool = False) -> str:
     """Return the unit that says when."""
+    _check(schedule, Places())
     about = " (held notifications)" if flush else ""
     when = FLUSH if flush else schedule.on_calendar
     return f"""{MARK.format(name=schedule.name)}
@@ -99,6 +120,9 @@ WantedBy=timers.target
 
 def cron(schedule: Schedule, fields: str, logger: bool) -> str:
     """Return cron's file; what is said goes to syslog where there is a logger, else cron mails it."""
+    _check(schedule, Places())
+    if not fields.isprintable():
+        raise HostmendError(f"this is no time for cron: {fields!r}")
     log = f" 2>&1 | logger -t hostmend-{schedule.name}" if logger else ""
     limit = f"timeout --kill-after={GRACE} {budget(schedule)}"
     lines = [

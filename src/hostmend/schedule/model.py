@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hostmend.core.errors import HostmendError
+from hostmend.core.input_files import read_text
 
 USER = "hostmend"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -138,7 +139,7 @@ def read(path: Path) -> Schedule:
     :raises HostmendError: in one line, where it is not there or not whole.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(read_text(path, LARGEST))
         known = {field.name for field in dataclasses.fields(Schedule)}
         made: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in found.items() if key in known}
         return Schedule(**made)

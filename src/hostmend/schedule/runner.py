@@ -371,7 +371,7 @@ def _write(schedule: Schedule, places: Places, status: Mapping[str, Any]) -> Non
     path = places.status(schedule.name)
     part = path.with_suffix(".part")
     try:
-        part.write_text(json.dumps({"schedule": schedule.name, **status}, indent=1) + "\n", "utf-8")
+        part.write_text(json.dumps({"schedule": schedule.name, **status}, indent=1, allow_nan=False) + "\n", "utf-8")
         part.chmod(0o644)  # for monitoring: counts and times
         part.replace(path)
     except OSError as error:

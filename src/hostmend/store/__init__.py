@@ -104,8 +104,13 @@ class Store:
 
     def _open(self) -> Engine:
         if self._engine is None:
-            self._engine = self._connect()
-            self._migrate(self._engine)
+            engine = self._connect()
+            try:
+                self._migrate(engine)
+            except BaseException:  # a store that a newer hostmend has made is never written to
+                engine.dispose()
+                raise
+            self._engine = engine
         return self._engine
 
     def _connect(self) -> Engine:
@@ -204,7 +209,7 @@ class Store:
             "version": run["version"],
             "status": status,
             "score": report["score"],
-            "report": json.dumps(report),
+            "report": json.dumps(report, allow_nan=False),
         }
         for table in (tables.changes, tables.findings, tables.run_hosts):
             connection.execute(sa.delete(table).where(table.c.run_id == identity))
@@ -234,9 +239,8 @@ class Store:
         from hostmend.store import tables
 
         with self._begin() as connection:
-            connection.execute(
-                tables.runs.update().where(tables.runs.c.id == str(report["run"]["id"])).values(report=json.dumps(report))
-            )
+            mine = tables.runs.c.id == str(report["run"]["id"])
+            connection.execute(tables.runs.update().where(mine).values(report=json.dumps(report, allow_nan=False)))
 
     def prune(
         self, keep: int | None = None, before: str | None = None, identities: Sequence[str] = (), dry: bool = False

@@ -659,3 +659,22 @@ def test_what_a_report_or_a_key_is_read_from_is_a_file_and_no_link(tmp_path: Pat
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="no regular file"):
         agent_files.read(str(tmp_path / "fifo"), 1)
+
+
+def test_a_number_far_above_the_time_is_not_believed_and_shuts_nobody_out(known: report_verification.Host) -> None:
+    forged = judged(known, report(NOW + 10**6, finished=NOW))
+    assert not forged.counts
+    assert "from the future" in forged.reason
+    assert judged(known, report()).counts
+
+
+def test_a_host_that_is_enrolled_anew_begins_with_its_numbers_anew(known: report_verification.Host) -> None:
+    given = report()
+    made = judged(known, given)
+    known.accept(made, raw(given))
+    assert known.seen()["sequence"] == NOW
+    known.enrol(KEY, "web1", anew=True)
+    assert known.seen() == {"called": "web1"}
+    known.accept(made, raw(given))
+    known.enrol("ef" * 32, "web1")
+    assert known.seen() == {"called": "web1"}

@@ -153,7 +153,7 @@ def _policy(style: str, script: str) -> str:
 
 def _island(data: Any) -> str:
     """Return JSON that may stand inside a script element whatever the data is."""
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
