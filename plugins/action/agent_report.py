@@ -12,6 +12,7 @@ from ansible_collections.hostmend.hardening.plugins.action import agent_findings
 from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import limits
 
 MODULE = "hostmend.hardening.agent_report"
 
@@ -32,7 +33,7 @@ class ActionModule(agent_findings.ActionModule):
             host = verification.Host(task_vars.get("inventory_hostname", ""))
             takes = enrol == "anew" or (enrol == "first" and host.key() is None)
             own, asked = key_exchange.draw() if takes else (0, None)
-            told = self._execute_module(MODULE, {"asked": asked}, task_vars=task_vars)
+            told = limits.execute(self, MODULE, {"asked": asked}, task_vars)
             sealed, text, why = told.get("sealed"), told.get("text"), told.get("why")
             result.update(controller.part("core.validation").failure(told), changed=False)
             if result.get("failed") or result.get("unreachable"):

@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import limits
 
 MODULE = "hostmend.hardening.security_facts"
 PLANNED = ("waves", "wave_group", "redundancy_groups", "maintenance_windows", "on_failure", "unattended_risk")
@@ -80,7 +81,7 @@ class ActionModule(ActionBase):
                 arguments[name] = common[name]
         if arguments.get("running") is None and self._given("image", catalog, task_vars):
             arguments["running"] = False
-        answer = self._execute_module(MODULE, arguments, task_vars=task_vars)
+        answer = limits.execute(self, MODULE, arguments, task_vars)
         result.update(self._believed(answer, arguments["gather_subset"], catalog))
         if not result.get("failed") and not result.get("unreachable"):
             self._join(result, catalog, common, task_vars)

@@ -42,6 +42,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"(?i)UNPROTECTED PRIVATE KEY|bad permissions", "the private key's file may be read by others: chmod 600 it"),
     (r"(?i)could not resolve hostname|Name or service not known", "its name cannot be resolved"),
     (r"(?i)connection refused", "the connection was refused: nothing listens on its SSH port"),
+    (r"Timed out after \d+ second", "the host did not answer in time"),
     (r"(?i)connection timed out|operation timed out|timed out", "the connection timed out"),
     (r"(?i)no route to host|network is unreachable", "there is no route to it"),
     (
