@@ -2,168 +2,351 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the detectors side by side, each within its budget, and see that no check goes unsaid."""
+"""Run the detectors side by side, each where it can be killed, and see that no check goes unsaid.
 
-from __future__ import annotations
+What several detectors draw from is read first, once; then a few copies of this process do the work, detector after detector.
+What one says comes back over a pipe, of bounded size. When its time is up its process is killed with all that it has started,
+also where it does not come back from a single call, as a regular expression on hostile input may not, and a new one goes on.
+"""
 
-import difflib
+import gc
+import json
 import os
+import resource
+import selectors
+import signal
 import threading
 import time
-import traceback
+
+from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import STATUSES
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.policy import PolicyError
+from ansible_collections.hostmend.hardening.plugins.module_utils.policy import merge
+from ansible_collections.hostmend.hardening.plugins.module_utils.policy import select
+from ansible_collections.hostmend.hardening.plugins.module_utils.printable import json_safe
+from ansible_collections.hostmend.hardening.plugins.module_utils.printable import printable
 
-COMMON = {
-    "classes": ["all"],
-    "management_networks": [],
-    "private_networks": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"],
-    "controller_addresses": [],
-    "timeout": 45,
-    "class_timeout": 20,
-    "max_risk": "disruptive",
-    "fail_on": "low",
-}
+__all__ = ("PolicyError", "complete", "failed_units", "json_safe", "merge", "printable", "run", "select", "where")
+
+ENDED = "the detector was ended before it was done"
 NOTHING_SAID = "the detector said nothing about this check"
+#: Readings of a host, each by the name of its method, that are made before the detectors begin where several want them.
+SHARED = ("processes", "listeners", "units", "packages", "firewall")
+#: The most that a class may say, in bytes, and the most memory that it may take beside what all have.
+MOST_SAID = 16 * 1024 * 1024
+MOST_MEMORY = 1024 * 1024 * 1024
+#: How many detectors are at work at once: a process costs some milliseconds, and most of them wait little.
+WORKERS = 3
+#: Seconds after its time that a detector ends itself, should nobody be there any more to end it.
+GRACE = 5
 
 
-class PolicyError(ValueError):
-    """What was asked for does not exist; the text is one line for the operator."""
-
-
-def near(name, known):
-    """Return the words that name what may have been meant, or nothing."""
-    match = difflib.get_close_matches(str(name), known, n=1)
-    return " (did you mean %s?)" % match[0] if match else ""
-
-
-def select(subset, known):
-    """Return the class names that ``subset`` (``all``, names, ``!name``) asks for, in the order of ``known``."""
-    wanted, unwanted = set(), set()
-    for entry in subset:
-        name = str(entry).strip()
-        bare = name.lstrip("!")
-        if bare not in known and bare != "all":
-            raise PolicyError("no such class: %s%s; there are %s" % (bare, near(bare, known), ", ".join(sorted(known))))
-        (unwanted if name.startswith("!") else wanted).update(known if bare == "all" else [bare])
-    if unwanted and not wanted:
-        wanted.update(known)
-    return [name for name in known if name in wanted - unwanted]
-
-
-def merge(given, detectors):
-    """Return {class: policy} with the defaults of each detector under what was given."""
-    given = given or {}
-    for name, options in given.items():
-        known = COMMON if name == "common" else getattr(detectors.get(name), "POLICY", None)
-        if known is None:
-            raise PolicyError("policy for a class that does not exist: %s%s"
-                              % (name, near(name, list(detectors) + ["common"])))
-        if not isinstance(options, dict):
-            raise PolicyError("the policy of %s must be a dictionary, not %s" % (name, type(options).__name__))
-        for option in options:
-            # Options of the controller that all classes share travel too; a detector takes what it knows.
-            if option not in known and name != "common":
-                raise PolicyError("%s has no policy option %s%s" % (name, option, near(option, list(known))))
-    common = dict(COMMON, **given.get("common", {}))
-    return dict((name, dict(detector.POLICY, common=common, **given.get(name, {})))
-                for name, detector in detectors.items())
-
-
-def text_of(value):
-    """Return text that is valid UTF-8 without control characters: others are written as ``\\xNN``."""
-    if value.isprintable():
-        return value
-    return "".join(sign if sign.isprintable() or sign in "\n\t"
-                   else "\\x%02x" % (ord(sign) - 0xdc00 if 0xdc80 <= ord(sign) <= 0xdcff else ord(sign))
-                   for sign in value)
-
-
-def plain(value, depth=0):
-    """Return ``value`` as JSON can carry it, every text of it printable."""
-    if depth > 20:
-        return "..."
-    if isinstance(value, str):
-        return text_of(value)
-    if isinstance(value, dict):
-        return dict((text_of(str(key)), plain(part, depth + 1)) for key, part in value.items())
-    if isinstance(value, (list, tuple)):
-        return [plain(part, depth + 1) for part in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((plain(part, depth + 1) for part in value), key=str)
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return text_of(str(value))
-
-
-class _Work:
-    """One detector at work on its own thread."""
-
-    def __init__(self, name, detector, host, policy):
-        self.name, self.detector = name, detector
-        self.host, self.policy = host, policy
-        self.facts, self.findings, self.failure = {}, None, ""
-        self.began = time.monotonic()
-        self.seconds = None
-        self.done = threading.Event()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def _run(self):
-        try:
-            self.facts = self.detector.collect(self.host, self.policy)
-            self.findings = self.detector.check(self.facts, self.policy)
-        except Exception as error:  # a detector that fails must not take the others with it
-            self.failure = where(error)
-        self.seconds = time.monotonic() - self.began
-        self.done.set()
-
-
-def where(error):
+def where(error: BaseException) -> str:
     """Return type and place of an exception; its text might quote what the host holds, a secret included."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return "%s at %s line %s" % (type(error).__name__, os.path.basename(frame.filename), frame.lineno)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    name = os.path.basename(trace.tb_frame.f_code.co_filename)
+    return "%s at %s line %s" % (type(error).__name__, name, trace.tb_lineno)
 
 
-def run(host, detectors, policies, timeout, class_timeout):
-    """Run the detectors and return (facts by class, findings, what became of each class)."""
-    began = time.monotonic()
-    works = [_Work(name, detector, host, policies[name]) for name, detector in detectors.items()]
+def run(host: Any, detectors: Mapping[str, Any], policies: Mapping[str, Any], timeout: float, class_timeout: float
+        ) -> Tuple[Dict[str, Any], List[Dict[str, Any]], Dict[str, Any]]:
+    """Run the detectors and return (facts by class, findings, what became of each class), all of it fit for JSON."""
+    until = time.monotonic() + timeout
+    read_shared(host, detectors, min(timeout, class_timeout))
+    works = [_Work(name, detector, policies[name], class_timeout) for name, detector in detectors.items()]
+    _carry_out(host, works, until)
     facts, findings, classes = {}, [], {}
     for work in works:
-        left = min(class_timeout, timeout) - (time.monotonic() - began)
-        if not work.done.wait(max(0.0, left)):
-            status = "timeout"
+        status, reason, said = work.status, work.reason, work.findings
+        if status == "timeout":
             reason = "not done within %g s" % min(class_timeout, timeout)
-            said = []
-        elif work.failure:
-            status, reason, said = "failed", "the detector failed: %s" % work.failure, []
-        else:
-            status, reason, said = "ok", "", work.findings
+        if status == "ok":
             facts[work.name] = work.facts
         checked, complaint = complete(work.name, work.detector.CHECKS, said, reason)
         if complaint:
             status, reason = "failed", complaint
         findings.extend(checked)
-        classes[work.name] = {"status": status, "reason": reason,
-                              "seconds": round(work.seconds or time.monotonic() - began, 3)}
+        classes[work.name] = {"status": status, "reason": reason, "seconds": round(work.seconds, 3)}
     return facts, findings, classes
 
 
-def complete(name, checks, said, reason):
+class _OutOfTime(Exception):
+    """The time for what all detectors share is up."""
+
+
+def read_shared(host: Any, detectors: Mapping[str, Any], seconds: float) -> None:
+    """Make the readings that more than one detector wants, as each makes those anew that it does not find.
+
+    A detector names them in ``READS``. What fails here fails again where it is wanted, and is told there.
+    """
+    wanted = [name for detector in detectors.values() for name in getattr(detector, "READS", ())]
+    shared = [name for name in SHARED if wanted.count(name) > 1]
+    if not shared:
+        return
+    kept = _alarm(seconds)
+    try:
+        for name in shared:
+            try:
+                getattr(host, name)()
+            except _OutOfTime:
+                raise
+            except Exception:
+                pass
+    except _OutOfTime:
+        pass
+    finally:
+        if kept is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, kept)
+
+
+def _alarm(seconds):
+    """Have this thread interrupted in time, and return the handler before; None in a thread where that cannot be."""
+    def interrupt(number, frame):
+        raise _OutOfTime()
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    kept = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, max(0.01, seconds))
+    return kept
+
+
+class _Work(object):
+    """One detector, and what came of it."""
+
+    def __init__(self, name, detector, policy, budget):
+        self.name, self.detector, self.policy, self.budget = name, detector, policy, budget
+        self.status, self.reason = "timeout", ""
+        self.facts, self.findings, self.seconds = {}, [], 0.0
+
+    def conclude(self, said):
+        """Take what its process has said of it."""
+        try:
+            self.facts, self.findings, failure, self.seconds = json.loads(said.decode("ascii"))
+        except ValueError:
+            self.status, self.reason = "failed", ENDED
+            return
+        self.status, self.reason = ("failed", "the detector failed: %s" % failure) if failure else ("ok", "")
+
+
+class _Worker(object):
+    """A process that carries out one work after the other, as long as each is done in time."""
+
+    def __init__(self, host, works):
+        jobs, self.jobs = os.pipe()
+        self.results, results = os.pipe()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for pipe in (jobs, self.jobs, self.results, results):
+                os.close(pipe)
+            raise
+        if self.pid == 0:
+            for pipe in (self.jobs, self.results):
+                os.close(pipe)
+            _in_child(host, works, jobs, results)
+        os.close(jobs)
+        os.close(results)
+        self.work, self.began, self.until, self.parts, self.size = None, 0.0, 0.0, [], 0
+
+    def begin(self, work, number, until):
+        """Have it do a work, which has to be done by ``until`` and within its own budget."""
+        self.work, self.parts, self.size = work, [], 0
+        self.began = time.monotonic()
+        self.until = min(until, self.began + work.budget)
+        try:
+            os.write(self.jobs, b"%d %d\n" % (number, 1 + int((self.until - self.began) * 1000)))
+        except OSError:
+            pass  # it is gone: the end of its results says so
+
+    def hear(self):
+        """Take what it says; return whether the work is done, None where the process is of no more use."""
+        data = os.read(self.results, 1 << 16)
+        self.parts.append(data)
+        self.size += len(data)
+        if not data or self.size > MOST_SAID:
+            self.work.status, self.work.reason = "failed", ENDED if not data else "the detector said too much"
+            self.work.seconds = time.monotonic() - self.began
+            return None
+        if not data.endswith(b"\n"):
+            return False
+        self.work.conclude(b"".join(self.parts))
+        return True
+
+    def end(self):
+        """Leave nothing of it running."""
+        os.close(self.jobs)
+        os.close(self.results)
+        kill_tree(self.pid, self.work is None)
+
+
+def _carry_out(host, works, until):
+    """Have all works done by a few processes, each work until its time is up."""
+    waiting, workers = list(range(len(works))), []
+    if hasattr(gc, "freeze"):
+        gc.freeze()  # what all share is not copied because of the collector's notes
+    try:
+        with selectors.DefaultSelector() as selector:
+            while waiting or any(worker.work is not None for worker in workers):
+                _hand_out(host, works, waiting, workers, selector, until)
+                busy = [worker for worker in workers if worker.work is not None]
+                if not busy:
+                    break
+                for key, unused in selector.select(max(0.0, min(one.until for one in busy) - time.monotonic())):
+                    _take(key.data, workers, selector)
+                for worker in [one for one in workers if one.work is not None and one.until <= time.monotonic()]:
+                    worker.work.seconds = time.monotonic() - worker.began
+                    _dismiss(worker, workers, selector)
+    finally:
+        for worker in workers:
+            worker.end()
+        if hasattr(gc, "unfreeze"):
+            gc.unfreeze()
+
+
+def _hand_out(host, works, waiting, workers, selector, until):
+    """Give what waits to processes that have nothing to do, new ones where there are too few."""
+    while waiting and time.monotonic() < until:
+        idle = [worker for worker in workers if worker.work is None]
+        if not idle:
+            if len(workers) >= WORKERS:
+                return
+            try:
+                idle = [_Worker(host, works)]
+            except OSError as error:
+                if workers:
+                    return
+                for number in waiting:
+                    works[number].status, works[number].reason = "failed", "no process can be started: %s" % error.strerror
+                del waiting[:]
+                return
+            workers.append(idle[0])
+            selector.register(idle[0].results, selectors.EVENT_READ, idle[0])
+        number = waiting.pop(0)
+        idle[0].begin(works[number], number, until)
+
+
+def _take(worker, workers, selector):
+    if worker.work is None:  # it has ended by itself
+        _dismiss(worker, workers, selector)
+        return
+    done = worker.hear()
+    if done:
+        worker.work = None
+    elif done is None:
+        _dismiss(worker, workers, selector)
+
+
+def _dismiss(worker, workers, selector):
+    selector.unregister(worker.results)
+    workers.remove(worker)
+    worker.end()
+
+
+def _in_child(host, works, jobs, results):
+    """Do works as they are handed out, and end: nothing else of this process runs on."""
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):  # whoever waits for the end of these waits for nothing that hangs here
+            os.dup2(nothing, stream)
+        _limit_memory()
+        with os.fdopen(jobs, "rb") as lines:
+            for line in lines:
+                number, budget = (int(part) for part in line.split())
+                signal.setitimer(signal.ITIMER_REAL, budget / 1000.0 + GRACE)  # should nobody be there any more to end it
+                said = memoryview(_said(works[number], host))
+                while said:
+                    said = said[os.write(results, said):]
+    finally:
+        os._exit(0)
+
+
+def _said(work, host):
+    """Do a work, and return what came of it as a line of JSON."""
+    began = time.monotonic()
+    try:
+        facts = work.detector.collect(host, work.policy)
+        findings = json_safe(work.detector.check(facts, work.policy))
+        said = json.dumps([json_safe(facts), findings, "", time.monotonic() - began], allow_nan=False)
+    except Exception as error:  # a detector that fails must not take the others with it
+        said = json.dumps([{}, [], where(error), time.monotonic() - began])
+    return said.encode("ascii") + b"\n"
+
+
+def _limit_memory():
+    """Let this process take a bounded amount of memory beside what it has."""
+    try:
+        with open("/proc/self/statm") as handle:
+            used = int(handle.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if soft in (resource.RLIM_INFINITY, -1):
+            resource.setrlimit(resource.RLIMIT_DATA, (used + MOST_MEMORY, hard))
+    except (OSError, ValueError, IndexError):
+        pass
+
+
+def kill_tree(pid: int, ended: bool = False) -> None:
+    """Kill a child and whatever it has started, whichever sessions these are in; wait for none that the kernel holds."""
+    pids = [pid]
+    if not ended:
+        _signal(pid, signal.SIGSTOP)  # it starts nothing more
+        children = _children()
+        for parent in pids:
+            pids.extend(children.get(parent, ()))
+    for one in pids:
+        _signal(one, signal.SIGKILL)
+    for unused in range(50):
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except OSError:
+            return
+        time.sleep(0.002)
+
+
+def _signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass
+
+
+def _children():
+    """Return the processes that each process has started."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as handle:
+                    parent = int(handle.read().rpartition(b")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            found.setdefault(parent, []).append(int(name))
+    return found
+
+
+def complete(name: str, checks: Any, said: Any, reason: str) -> Tuple[List[Dict[str, Any]], str]:
     """Return the findings with an ``unknown`` for each check that none is about, and what is wrong with them."""
     kept, complaint = [], ""
     for one in said:
-        if one.get("check") in checks and one.get("status") in STATUSES:
+        if isinstance(one, dict) and one.get("check") in checks and one.get("status") in STATUSES:
             kept.append(one)
         else:
-            complaint = "the detector spoke of %s, which is no check of %s" % (one.get("check"), name)
-    heard = set(one["check"] for one in kept)
-    kept.extend(unknown(check, "", reason or NOTHING_SAID) for check in checks if check not in heard)
+            named = one.get("check") if isinstance(one, dict) else type(one).__name__
+            complaint = "the detector spoke of %s, which is no check of %s" % (named, name)
+    reported = set(one["check"] for one in kept)
+    kept.extend(unknown(check, "", reason or NOTHING_SAID) for check in checks if check not in reported)
     return kept, complaint
 
 
-def failed_units(host):
+def failed_units(host: Any) -> List[str]:
     """Return the units that have failed: what an operator compares before and after a change."""
     if not host.live or host.system().init != "systemd":
         return []

@@ -115,7 +115,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils import engine
+from ansible_collections.hostmend.hardening.plugins.module_utils import policy as policies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import jails
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import files
@@ -155,7 +155,7 @@ def make_log(path):
 
 def facts_of(asked):
     """Return what the detector reads on this host now, and its policy."""
-    policy = engine.merge(asked["policy"], {"fail2ban": detector})["fail2ban"]
+    policy = policies.merge(asked["policy"], {"fail2ban": detector})["fail2ban"]
     return detector.collect(Host(running=None if asked["live"] else False), policy), policy
 
 
@@ -275,7 +275,7 @@ def main():
     result = {"changed": False, "changes": [], "diff": []}
     try:
         (written if asked["state"] == "written" else running)(module, asked, result)
-    except (Trouble, jails.JailError, client.ClientError, engine.PolicyError) as trouble:
+    except (Trouble, jails.JailError, client.ClientError, policies.PolicyError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

@@ -83,7 +83,7 @@ import stat
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostmend.hardening.plugins.module_utils.engine import plain
+from ansible_collections.hostmend.hardening.plugins.module_utils.printable import json_safe
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import inside
 
@@ -338,7 +338,7 @@ class Seal:
 
     def result(self):
         """Return what is told of it: names of files that are no UTF-8 cannot leave the host as they are."""
-        return plain({
+        return json_safe({
             "changed": bool(self.steps), "sealed": self.counts,
             "changes": [{"kind": "file", "name": name, "action": action} for name, action in self.steps],
             "diff": {"before": "".join("%s\n" % name for name, action in self.steps if action == REMOVE), "after": ""}})
@@ -412,7 +412,7 @@ def main():
         if not module.check_mode:
             seal.carry_out()
     except OSError as error:
-        module.fail_json(msg=plain("%s: %s" % (error.filename or root, error.strerror)))
+        module.fail_json(msg=json_safe("%s: %s" % (error.filename or root, error.strerror)))
     module.exit_json(**seal.result())
 
 

@@ -229,13 +229,12 @@ def main():
     host = Host(root, running=given["running"])
     facts, findings, classes = engine.run(host, dict((name, DETECTORS[name]) for name in chosen), policies,
                                           given["timeout"], given["class_timeout"])
-    findings = engine.plain(findings)
     module.exit_json(
         changed=False,
-        ansible_facts={"hostmend": engine.plain(facts), "hostmend_findings": findings},
+        ansible_facts={"hostmend": facts, "hostmend_findings": findings},
         findings=findings,
-        classes=engine.plain(classes),
-        system=engine.plain(dict(host.system().__dict__, failed_units=engine.failed_units(host))),
+        classes=classes,
+        system=engine.json_safe(dict(host.system().__dict__, failed_units=engine.failed_units(host))),
     )
 
 

@@ -224,11 +224,11 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
         host, {name: detectors[name] for name in chosen}, policies, limits["timeout"], limits["class_timeout"]
     )
     system = host.system()
-    findings = [join(one, known) for one in engine.plain(found)]
+    findings = [join(one, known) for one in found]
     report: dict[str, Any] = {
         "format": FORMAT,
         "host": settings.host,
-        "hostname": engine.text_of(socket.gethostname()),
+        "hostname": engine.printable(socket.gethostname()),
         "sequence": number,
         "run": {
             "id": f"{_time(started).translate({ord('-'): None, ord(':'): None})}-{secrets.token_hex(3)}",
@@ -243,10 +243,10 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
         "status": "ok",
         "score": score.host_score(findings),
         "findings": findings,
-        "classes": engine.plain(fared),
+        "classes": fared,
         # Which CVEs they have is the controller's to say, who has the advisories.
-        "facts": {"updates": packages.packed(engine.plain(facts.get("updates")))},
-        "system": engine.plain(dict(vars(system), failed_units=engine.failed_units(host))),
+        "facts": {"updates": packages.packed(facts.get("updates"))},
+        "system": engine.json_safe(dict(vars(system), failed_units=engine.failed_units(host))),
     }
     report["signature"] = _signature(report, own and host.live)
     return report

@@ -16,7 +16,9 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certi
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import NAME
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import POLICY
 
-__all__ = ("CHECKS", "NAME", "POLICY", "check", "collect")
+__all__ = ("CHECKS", "NAME", "POLICY", "READS", "check", "collect")
+
+READS = ("processes", "listeners", "units")
 
 
 def collect(host, policy):

@@ -27,6 +27,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
 
 NAME = "fail2ban"
+READS = ("processes", "listeners", "units", "packages", "firewall")
 MISSING, JAIL_MISSING, JAIL_BLIND, NO_LOCKOUT = CHECKS = (
     "fail2ban.missing", "fail2ban.jail_missing", "fail2ban.jail_blind", "fail2ban.no_lockout")
 POLICY = {

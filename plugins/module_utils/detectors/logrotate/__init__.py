@@ -24,6 +24,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
 
 NAME = "logrotate"
+READS = ("units",)
 MISSING, NOT_RUNNING, BROKEN, UNCOVERED, RETENTION = CHECKS = (
     "logrotate.missing", "logrotate.not_running", "logrotate.broken", "logrotate.uncovered", "logrotate.retention")
 POLICY = {

@@ -13,6 +13,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.ports
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.ports.collect import collect
 
 NAME = "ports"
+READS = ("listeners", "firewall")
 CHECKS = ("ports.exposed", "ports.undeclared", "ports.firewall_off")
 POLICY = {"declared": [], "allowed": {}, "table": {}}
 

@@ -25,6 +25,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.software import
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener
 
 NAME = "redis"
+READS = ("processes", "listeners", "packages", "firewall")
 CHECKS = ("redis.no_auth", "redis.exposed", "redis.weak_password", "redis.dangerous_commands", "redis.runs_as_root",
           "redis.config_world_readable", "redis.runtime_differs")
 POLICY = {"networks": [], "loopback_ok": True, "words": []}

@@ -24,6 +24,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
 
 NAME = "services"
+READS = ("processes", "listeners", "units")
 CHECKS = (table.UNNEEDED, table.LEGACY)
 POLICY = {"keep": [], "unneeded": [], "legacy_plaintext": []}
 

@@ -27,6 +27,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updat
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import stale
 
 NAME = "updates"
+READS = ("processes", "units", "packages")
 PENDING, INDEX, CVE, REBOOT, STALE, EOL, UNATTENDED = CHECKS = (
     "updates.security_pending", "updates.index_stale", "updates.cve", "updates.reboot_required", "updates.stale_process",
     "updates.eol_release", "updates.unattended_off")
