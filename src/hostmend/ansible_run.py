@@ -69,13 +69,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked: float | None = None
-        self.hurry = False
+        self.force = False
         self.on_ask: Callable[[], None] | None = None
 
     def ask(self, signum: int = 0, frame: Any = None) -> None:
         del signum, frame
         if self.asked is not None:
-            self.hurry = True
+            self.force = True
             return
         self.asked = time.monotonic()
         if self.on_ask is not None:
@@ -330,7 +330,7 @@ def _run(
     config.prepare()
     runner = Runner(
         config,
-        cancel_callback=state.must_die,
+        cancel_callback=state.should_kill,
         event_handler=handle,
         remove_partials=True,
     )
@@ -371,12 +371,12 @@ class _Child:
                 os.kill(pid, signal.SIGTERM)
                 self.told = True
 
-    def must_die(self) -> bool:
+    def should_kill(self) -> bool:
         """Tell ansible-runner whether to kill what is left."""
         asked = self.stop.asked
         if asked is not None and not self.told:  # asked before there was a process
             self.end()
-        return asked is not None and (self.stop.hurry or time.monotonic() - asked > GRACE_SECONDS)
+        return asked is not None and (self.stop.force or time.monotonic() - asked > GRACE_SECONDS)
 
 
 def _children() -> set[int]:

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return audit(given)
         parser().print_help()
         return exit_status.CANNOT
-    except (AgentError, report_store.KeepError) as error:
+    except (AgentError, report_store.AgentStoreError) as error:
         say(str(error))
         return exit_status.CANNOT
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def audit(given: argparse.Namespace) -> int:
             report = made_report(settings, given.classes, known, number, own=output is None)
             try:
                 path = reports.keep(json.dumps(report, indent=1, sort_keys=True, allow_nan=False) + "\n", report["sequence"])
-            except report_store.KeepError:
+            except report_store.AgentStoreError:
                 show(report, given.form, "")
                 raise
         show(report, given.form, str(path))
@@ -257,7 +257,7 @@ def _signature(report: Mapping[str, Any], makes: bool) -> dict[str, str]:
         return {"algorithm": "none", "reason": "only root can sign it"}
     try:
         made = report_store.make_key() if makes else report_store.load_key()
-    except report_store.KeepError as error:
+    except report_store.AgentStoreError as error:
         return {"algorithm": "none", "reason": str(error)}
     return signature.sign(report, made) if made else {"algorithm": "none", "reason": f"there is no key {report_store.KEY} yet"}
 

@@ -26,7 +26,7 @@ FAR_AHEAD = 82800
 _NUMBERED = re.compile(r"report-(\d{1,18})\.json\Z")
 
 
-class KeepError(Exception):
+class AgentStoreError(Exception):
     """Something cannot be kept or read; the message is one line for a person."""
 
 
@@ -51,7 +51,7 @@ class Reports:
                     break
                 except OSError:
                     if time.monotonic() > until:
-                        raise KeepError(
+                        raise AgentStoreError(
                             f"another audit of this host has been at work for {seconds:g} s: {self.directory}/lock"
                         ) from None
                     time.sleep(0.2)
@@ -63,7 +63,7 @@ class Reports:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = self.directory.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
-            raise KeepError(f"{self.directory} is not a directory of this user's own: no report is kept there")
+            raise AgentStoreError(f"{self.directory} is not a directory of this user's own: no report is kept there")
         if self.directory == DIRECTORY and stat.S_IMODE(state.st_mode) & 0o077:
             self.directory.chmod(0o700)
         return os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -110,8 +110,8 @@ class Reports:
         matches = [(_NUMBERED.match(path.name), path) for path in self.directory.iterdir()]
         return sorted((int(match.group(1)), path) for match, path in matches if match)
 
-    def _error(self, error: OSError) -> KeepError:
-        return KeepError(f"the report cannot be kept in {self.directory}: {error.strerror}")
+    def _error(self, error: OSError) -> AgentStoreError:
+        return AgentStoreError(f"the report cannot be kept in {self.directory}: {error.strerror}")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -150,7 +150,7 @@ def read(path: Path, limit: int) -> bytes:
 def load_key(path: Path = KEY) -> str | None:
     """Return the host's key; None where there is none yet.
 
-    :raises KeepError: where there is one that cannot be used.
+    :raises AgentStoreError: where there is one that cannot be used.
     """
     try:
         state = path.lstat()
@@ -158,12 +158,12 @@ def load_key(path: Path = KEY) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise KeepError(f"the key {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise AgentStoreError(f"the key {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not stat.S_ISREG(state.st_mode) or state.st_uid not in (0, os.geteuid()) or state.st_mode & 0o077:
-        raise KeepError(f"the key {path} is not root's alone: nothing is signed with it (chown root: and chmod 600 it)")
+        raise AgentStoreError(f"the key {path} is not root's alone: nothing is signed with it (chown root: and chmod 600 it)")
     key = signature.read_key(text)
     if key is None:
-        raise KeepError(f"{path} holds no key: remove it, and a new one is made and has to be enrolled again")
+        raise AgentStoreError(f"{path} holds no key: remove it, and a new one is made and has to be enrolled again")
     return key
 
 
@@ -180,8 +180,8 @@ def make_key(path: Path = KEY) -> str:
             os.link(part, path)
         part.unlink()
     except OSError as error:
-        raise KeepError(f"the key {path} cannot be made: {error.strerror}") from error
+        raise AgentStoreError(f"the key {path} cannot be made: {error.strerror}") from error
     made = load_key(path)
     if made is None:
-        raise KeepError(f"the key {path} is gone again")
+        raise AgentStoreError(f"the key {path} is gone again")
     return made

@@ -167,15 +167,15 @@ def facts(given: Any) -> dict[str, Any]:
     return {name: part for name, part in given.items() if isinstance(name, str) and CLASS.match(name)}
 
 
-def validated(findings: Any) -> list[dict[str, Any]]:
-    """Return a host's findings without what is not the host's to say.
+def validated(findings: Any, most: int = MOST_FINDINGS) -> list[dict[str, Any]]:
+    """Return a host's findings, at most so many, without what is not the host's to say.
 
     :raises HostmendError: where one of them is not as ``security_facts`` makes it, or they are too many or too large.
     """
     if not isinstance(findings, list):
         raise HostmendError(_REFUSED)
-    if len(findings) > MOST_FINDINGS:
-        raise HostmendError(f"the host's answer has {len(findings)} findings: {MOST_FINDINGS} are the most that are taken")
+    if len(findings) > most:
+        raise HostmendError(f"the host's answer has {len(findings)} findings: {most} are the most that are taken")
     made = []
     for finding in findings:
         if not _is_finding(finding):

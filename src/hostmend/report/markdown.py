@@ -52,7 +52,7 @@ def _host(name: str, host: Mapping[str, Any]) -> list[str]:
     rows = [one for one in host["findings"] if one["status"] in SHOWN or one.get("outcome")]
     if rows:
         lines += ["| | Finding | Where | Check | Fix |", "| --- | --- | --- | --- | --- |"]
-    for group in grouping.gather(rows):
+    for group in grouping.group_by_content(rows):
         finding = group[0]
         word = finding.get("outcome") if finding.get("outcome") in ("mended", "made_worse") else None
         word = word or (grade(finding) if finding["status"] == "open" else finding["status"])

@@ -95,7 +95,7 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
     table.add_column(no_wrap=True, min_width=7)
     table.add_column(overflow="fold", ratio=1)
     table.add_column(no_wrap=True)
-    for group in grouping.gather(_rows(host)):
+    for group in grouping.group_by_content(_rows(host)):
         table.add_row(*_row(group))
     if not table.row_count:
         table.add_row(Text("ok" if host["status"] == "ok" else "", style="green"), Text("nothing open"), Text())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 import subprocess
-from collections.abc import Sequence
 
 from hostmend.core.errors import HostmendError
 
@@ -117,10 +116,3 @@ def seconds(text: str, option: str) -> int:
     if made > LONGEST:
         raise HostmendError(f"{option}: {text} is more than the {LONGEST // 86400} days that there may be")
     return made
-
-
-def words_of(argv: Sequence[str]) -> str:
-    """Return arguments as one line of a shell."""
-    import shlex
-
-    return shlex.join(argv)

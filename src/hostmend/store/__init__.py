@@ -184,11 +184,11 @@ class Store:
             connection.execute(tables.runs.insert().values(row))
 
     def finish(self, report: Mapping[str, Any], status: str) -> dict[str, Any]:
-        """Keep a run's report, whether or not its beginning was noted; return it with its findings' lives."""
+        """Keep a run's report, whether or not its beginning was noted; return it with its findings' histories."""
         from hostmend.store import history
 
         with self._begin() as connection:
-            made = history.annotated(connection, report)
+            made = history.record(connection, report)
             self._keep(connection, made, status)
         return made
 

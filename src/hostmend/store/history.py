@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-#: A waived finding is there as much as an open one: its life goes on.
-THERE = ("open", "waived")
+#: A waived finding is there as much as an open one: its history goes on.
+PRESENT = ("open", "waived")
 CLEAN = ("passed", "not_applicable")
 #: Points of the score's trend, and hosts in one question to the database.
 TREND, HOSTS = 20, 400
@@ -21,10 +21,10 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Life:
+class FindingHistory:
     """What is known of one finding of one host from earlier runs."""
 
-    there: bool
+    present: bool
     since: str  # when it came to be as it is, as the first run saw that
     run: str  # the run that saw it
     mended: bool = False  # whether that run mended it itself
@@ -42,10 +42,10 @@ def selection(run: Mapping[str, Any]) -> str:
     return f"{run.get('limit') or ''}|{','.join(sorted(run.get('classes') or ()))}"
 
 
-def advance(
-    findings: Iterable[Mapping[str, Any]], lives: Mapping[Key, Life], run: str, at: str, known: bool
-) -> tuple[list[dict[str, Any]], dict[Key, Life], dict[str, Any]]:
-    """Return a host's findings with their ``trend`` and ``since``, its lives after this run, and a summary.
+def next_history(
+    findings: Iterable[Mapping[str, Any]], lives: Mapping[Key, FindingHistory], run: str, at: str, known: bool
+) -> tuple[list[dict[str, Any]], dict[Key, FindingHistory], dict[str, Any]]:
+    """Return a host's findings with their ``trend`` and ``since``, their histories after this run, and a summary.
 
     :param lives: those of earlier runs.
     :param known: whether an earlier run has seen this host; on the first nothing is called new.
@@ -57,49 +57,49 @@ def advance(
     after = dict(lives)
     counts: Counter[str] = Counter()
     seen: dict[str, set[str]] = defaultdict(set)
-    present: set[Key] = set()
+    reported: set[Key] = set()
     ended: list[dict[str, str]] = []
     for finding in findings:
         one = dict(finding)
         key = (str(one["check"]), str(one.get("resource") or ""))
-        present.add(key)
+        reported.add(key)
         seen[key[0]].add(str(one["status"]))
-        life = lives.get(key)
-        if one["status"] in THERE:
-            if life is not None and life.there:
-                one["trend"], one["since"] = "open", life.since
+        earlier = lives.get(key)
+        if one["status"] in PRESENT:
+            if earlier is not None and earlier.present:
+                one["trend"], one["since"] = "open", earlier.since
             else:
                 one["since"] = at
-                after[key] = Life(True, at, run)
-                if life is not None:
+                after[key] = FindingHistory(True, at, run)
+                if earlier is not None:
                     one["trend"] = "regressed"
-                    one["earlier"] = {"run": life.run, "at": life.since, "mended": life.mended}
+                    one["earlier"] = {"run": earlier.run, "at": earlier.since, "mended": earlier.mended}
                 elif known:
                     one["trend"] = "new"
             counts[one.get("trend") or "first"] += 1
-        elif one["status"] in CLEAN and life is not None and life.there:
+        elif one["status"] in CLEAN and earlier is not None and earlier.present:
             mended = one.get("outcome") == "mended"
             one["trend"], one["since"] = "mended", at
-            after[key] = Life(False, at, run, mended)
-            ended.append({"check": key[0], "resource": key[1], "since": life.since})
+            after[key] = FindingHistory(False, at, run, mended)
+            ended.append({"check": key[0], "resource": key[1], "since": earlier.since})
         elif one.get("outcome") == "mended":
             # Opened and mended within one run: no earlier run knew it.
             one["trend"], one["since"] = "mended", at
-            after[key] = Life(False, at, run, True)
+            after[key] = FindingHistory(False, at, run, True)
             ended.append({"check": key[0], "resource": key[1], "since": at})
-        elif one["status"] == "unknown" and life is not None and life.there:
-            one["since"] = life.since
+        elif one["status"] == "unknown" and earlier is not None and earlier.present:
+            one["since"] = earlier.since
         made.append(one)
-    for key, life in lives.items():
-        if life.there and key not in present and seen.get(key[0], set()) and "unknown" not in seen[key[0]]:
-            after[key] = Life(False, at, run)
-            ended.append({"check": key[0], "resource": key[1], "since": life.since})
+    for key, earlier in lives.items():
+        if earlier.present and key not in reported and seen.get(key[0], set()) and "unknown" not in seen[key[0]]:
+            after[key] = FindingHistory(False, at, run)
+            ended.append({"check": key[0], "resource": key[1], "since": earlier.since})
     summary = {name: counts[name] for name in ("new", "open", "regressed")} | {"mended": len(ended)}
     return made, after, {**summary, "ended": ended} if known else {}
 
 
-def annotated(connection: Connection, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the report with its findings' lives and the score's trend, and keep these lives for the next run."""
+def record(connection: Connection, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report with its findings' histories and the score's trend, and keep these for the next run."""
     import sqlalchemy as sa
 
     from hostmend.store import tables
@@ -116,18 +116,18 @@ def annotated(connection: Connection, report: Mapping[str, Any]) -> dict[str, An
         names = audited[first : first + HOSTS]
         keys = {clean_host(name): name for name in names}
         mine = (lives.c.scope == where) & lives.c.host.in_(list(keys))
-        before: dict[str, dict[Key, Life]] = defaultdict(dict)
+        before: dict[str, dict[Key, FindingHistory]] = defaultdict(dict)
         for row in connection.execute(sa.select(lives).where(mine)):
-            before[row.host][(row.check, row.resource)] = Life(row.there, row.since, row.run_id, row.mended)
+            before[row.host][(row.check, row.resource)] = FindingHistory(row.there, row.since, row.run_id, row.mended)
         known = _known(connection, where, identity, list(keys))
         connection.execute(sa.delete(lives).where(mine))
         for key, name in keys.items():
-            findings, after, summary = advance(hosts[name]["findings"], before[key], identity, at, key in known)
+            findings, after, summary = next_history(hosts[name]["findings"], before[key], identity, at, key in known)
             hosts[name]["findings"] = findings
             if summary:
                 hosts[name]["history"] = summary
                 total.update({one: count for one, count in summary.items() if isinstance(count, int)})
-            rows += [_row(where, key, finding, life) for finding, life in after.items()]
+            rows += [_row(where, key, finding, earlier) for finding, earlier in after.items()]
     if rows:
         connection.execute(lives.insert(), list({tuple(row[k] for k in _KEY): row for row in rows}.values()))
     made = {**report, "run": {**run}, "hosts": hosts}
@@ -148,11 +148,11 @@ def clean_host(name: str) -> str:
     return clean(name)
 
 
-def _row(where: str, host: str, key: Key, life: Life) -> dict[str, Any]:
+def _row(where: str, host: str, key: Key, earlier: FindingHistory) -> dict[str, Any]:
     from hostmend.store import clean
 
     about = {"scope": where, "host": host, "check": clean(key[0]), "resource": clean(key[1])}
-    return {**about, "there": life.there, "since": life.since, "run_id": life.run, "mended": life.mended}
+    return {**about, "there": earlier.present, "since": earlier.since, "run_id": earlier.run, "mended": earlier.mended}
 
 
 def _known(connection: Connection, where: str, identity: str, hosts: list[str]) -> set[str]:

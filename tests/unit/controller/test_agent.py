@@ -198,14 +198,14 @@ def test_a_number_is_above_those_before_it_also_where_the_clock_went_back(tmp_pa
 def test_two_audits_do_not_write_at_once(tmp_path: Path) -> None:
     reports = report_store.Reports(tmp_path / "r")
     others = report_store.Reports(tmp_path / "r")
-    with reports.held(), pytest.raises(report_store.KeepError, match="another audit"), others.held(0.1):
+    with reports.held(), pytest.raises(report_store.AgentStoreError, match="another audit"), others.held(0.1):
         pass
 
 
 def test_a_directory_of_another_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "theirs")
-    with pytest.raises(report_store.KeepError, match="own"), report_store.Reports(tmp_path / "link").held():
+    with pytest.raises(report_store.AgentStoreError, match="own"), report_store.Reports(tmp_path / "link").held():
         pass
 
 
@@ -218,7 +218,7 @@ def test_a_write_that_fails_leaves_the_report_before_it(tmp_path: Path, monkeypa
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(report_store.KeepError, match="No space left on device"):
+        with pytest.raises(report_store.AgentStoreError, match="No space left on device"):
             reports.keep("second", 2)
     assert (tmp_path / "r" / "report.json").read_text() == "first"
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["lock", "report-1.json", "report.json"]
@@ -231,11 +231,11 @@ def test_the_key_is_made_once_and_for_root_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["agent.key"]
     path.chmod(0o644)
-    with pytest.raises(report_store.KeepError, match="root's alone"):
+    with pytest.raises(report_store.AgentStoreError, match="root's alone"):
         report_store.load_key(path)
     path.chmod(0o600)
     path.write_text("short\n")
-    with pytest.raises(report_store.KeepError, match="holds no key"):
+    with pytest.raises(report_store.AgentStoreError, match="holds no key"):
         report_store.load_key(path)
     assert "short" not in signature.key_id(KEY)
 

@@ -340,9 +340,9 @@ def test_a_signal_is_a_wish_and_the_second_one_does_not_wait() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop.on_signals():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert (stop.hurry, asked) == (False, [1])
+        assert (stop.force, asked) == (False, [1])
         os.kill(os.getpid(), signal.SIGINT)
-        assert (stop.hurry, asked) == (True, [1])
+        assert (stop.force, asked) == (True, [1])
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -279,7 +279,7 @@ def _hosts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "counts": counts,
                 "grades": grades,
                 "system": _system(host.get("system")),
-                "todo": grouping.gather(
+                "todo": grouping.group_by_content(
                     [one for one in host["findings"] if one["status"] in ATTENTION or one.get("outcome")]
                 ),
                 "rest": [one for one in host["findings"] if one["status"] not in ATTENTION and not one.get("outcome")],
