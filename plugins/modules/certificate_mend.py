@@ -36,7 +36,7 @@ options:
       - What is to be done, as the findings of the class C(certificates) name it.
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       certificate:
         description: The file of the certificate, with its chain.
@@ -74,6 +74,11 @@ options:
         type: list
         elements: list
         default: []
+      built:
+        description: Files that postmap -F makes of what names the certificate, and that the service reads.
+        type: list
+        elements: path
+        default: []
       beside:
         description:
           - Files with certificates of other kinds of keys for the same names. A server that speaks TLS 1.3 only may show
@@ -81,6 +86,26 @@ options:
         type: list
         elements: path
         default: []
+  keys:
+    description:
+      - Keys that others are to be kept from. A key behind a link that is not root's is left alone, as whoever owns its folder
+        could lead root to any file.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      key:
+        description: The file.
+        type: path
+        required: true
+      want_mode:
+        description: Its mode, in octal.
+        type: str
+        required: true
+      want_group:
+        description: The group that the service reads it as, where it is not its group already.
+        type: str
+        default: ""
   signed:
     description: What the private authority has issued for the requests.
     type: list
@@ -201,6 +226,7 @@ requests:
 """
 
 import errno
+import grp
 import hashlib
 import json
 import os
@@ -208,6 +234,7 @@ import pwd
 import re
 import socket
 import ssl
+import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -244,6 +271,7 @@ ITEM = {
     "services": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "list", "elements": "list", "default": []},
     "beside": {"type": "list", "elements": "path", "default": []},
+    "built": {"type": "list", "elements": "path", "default": []},
 }
 
 
@@ -333,8 +361,29 @@ class Mender:
         if one not in self.changes:
             self.changes.append(one)
 
+    def limit_keys(self):
+        """Take keys from those who need not read them."""
+        for one in self.given.get("keys") or ():
+            try:
+                about = deploy_hook.read(one["key"])[1]
+                if about is None:
+                    raise Failure("it is not there")
+                mode = int(one["want_mode"], 8)
+                group = grp.getgrnam(one["want_group"]).gr_gid if one["want_group"] else about.st_gid
+                if (stat.S_IMODE(about.st_mode), about.st_gid) == (mode, group):
+                    continue
+                if about.st_nlink > 1:
+                    raise Failure("it has other names")
+                self.note("file", one["key"], "mode %04o -> %04o%s" % (
+                    stat.S_IMODE(about.st_mode), mode, ", group %s" % one["want_group"] if one["want_group"] else ""))
+                if not self.module.check_mode:
+                    deploy_hook.limit(one["key"], mode, group)
+            except (Failure, OSError, KeyError, ValueError) as failure:
+                self.failures.append({"certificate": one["key"], "reason": getattr(failure, "strerror", None) or str(failure)})
+
     def work(self):
         """Do everything; the hook learns of its services first, as certbot runs it."""
+        self.limit_keys()
         order = ("hook", "renew", "issue", "private", "copy", "reload")
         for item in sorted(self.given["items"], key=lambda one: order.index(one["mend"])):
             # A renewal has reloaded already; and what failed is not tried twice.
@@ -371,6 +420,8 @@ class Mender:
             self.note("certificate", item["certificate"], WORDS[item["mend"]])
         if item["mend"] in ("issue", "copy"):
             self.register(item, services, self.pairs(item))
+        for path in item.get("built", ()):
+            self.note("file", path, "built anew by postmap -F")
         for service, unit in services:
             self.note("unit", unit, "restarted" if service in deploy_hook.RESTARTED else "reloaded")
 
@@ -646,7 +697,10 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["requested", "present"], "default": "present"},
-            "items": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+            "items": {"type": "list", "elements": "dict", "default": [], "options": ITEM},
+            "keys": {"type": "list", "elements": "dict", "default": [], "no_log": False, "options": {
+                "key": {"type": "path", "required": True, "no_log": False}, "want_mode": {"type": "str", "required": True},
+                "want_group": {"type": "str", "default": ""}}},
             "signed": {"type": "list", "elements": "dict", "default": [], "options": {
                 "certificate": {"type": "path", "required": True}, "chain": {"type": "str", "required": True}}},
             "refused": {"type": "list", "elements": "dict", "default": [], "options": {

@@ -158,8 +158,10 @@ def _judge_keys(facts, policy, uses):
         evidence = dict((name, key[name]) for name in ("mode", "owner", "group", "want_mode", "want_group"))
         parts = {"effective": evidence, "persistent": dict(evidence, key=path)}
         if key["others"]:
-            more = {} if key["want_mode"] else {"risk": "manual"}
-            made.append(found(READABLE, path, reason="every user of this host can %s it" % key["others"], **parts, **more))
+            more = {} if key["want_mode"] and not key.get("led") else {"risk": "manual"}
+            reason = "every user of this host can %s it" % key["others"]
+            reason += "; %s is a link in a folder that is not root's alone" % key["led"] if key.get("led") else ""
+            made.append(found(READABLE, path, reason=reason, **parts, **more))
         elif key["worker"]:
             made.append(found(READABLE, path, severity="medium", risk="manual", reason="%s can read it, the user that "
                               "answers requests: a hole in a web application gives it away" % key["worker"], **parts))

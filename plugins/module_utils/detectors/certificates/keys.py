@@ -30,6 +30,7 @@ def _accounts(host):
 
 
 def collect(host, facts, services):
+    """Note of each key who can read it, and whether it is that of its certificates."""
     accounts = _accounts(host)
     for one in facts["uses"]:
         path = one["key"]
@@ -55,7 +56,9 @@ def _key(host, path, uses, services, accounts):
     others = "read" if mode & stat.S_IROTH else "change" if mode & stat.S_IWOTH else ""
     if others and not _others_enter(real, host.root):
         others = ""
-    made = {"real": real,
+    # Who owns the folder of a link can lead root to any file: such a key is for a person.
+    led = led_by_others(host, path)
+    made = {"real": real, "led": led,
             "mode": "%04o" % mode, "owner": names.get(about.st_uid, str(about.st_uid)), "others": others, "worker": "",
             "group": groups.get(about.st_gid, str(about.st_gid)), "want_mode": "%04o" % (mode & 0o640), "want_group": ""}
     for use in uses:
@@ -78,6 +81,30 @@ def _key(host, path, uses, services, accounts):
             made["want_group"] = groups.get(users[reader][1], str(users[reader][1]))
             made["want_mode"] = "%04o" % (mode & 0o600 | 0o040)
     return made
+
+
+def led_by_others(host, path):
+    """Return the link on the way to a file that lies in a folder which is not root's alone, '' where there is none."""
+    left, done = [part for part in host.path(path, False).split("/") if part], ""
+    for _step in range(200):
+        if not left:
+            return ""
+        part = left.pop(0)
+        if part == "..":
+            done = os.path.dirname(done)
+            continue
+        here = "%s/%s" % (done, part)
+        try:
+            target = os.readlink(here)
+        except OSError:
+            done = here
+            continue
+        about = os.stat(done or "/")
+        if about.st_uid != 0 or about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX:
+            return here
+        left = [one for one in target.split("/") if one not in ("", ".")] + left
+        done = "" if target.startswith("/") else done
+    return path
 
 
 def _others_enter(path, root):

@@ -86,7 +86,8 @@ def _all_match(names, globs):
 
 def risk(mending, facts):
     """Return {'risk': ...} where a fix is not as safe as the catalogue says."""
-    if not mending["mend"] or not facts["live"]:
+    led = facts["files"].get(mending["certificate"], {}).get("led") or facts["keys"].get(mending["key"], {}).get("led")
+    if not mending["mend"] or not facts["live"] or led and mending["mend"] != "reload":
         return {"risk": "manual"}
     if any(one.split(" ")[0] in ("redis", "tomcat", "vsftpd") for one in mending["services"]):
         return {"risk": "restart"}

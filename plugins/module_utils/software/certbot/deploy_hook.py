@@ -11,13 +11,13 @@ stands alone for that.
 
 from __future__ import annotations
 
+import binascii
 import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 
 REGISTRY = "/etc/hostmend/certificates.json"
 SECONDS = 60
@@ -36,6 +36,10 @@ TESTS = {
 RELOADS = {
     "mysql": [["mariadb-admin", "flush-ssl"], ["mysqladmin", "flush-ssl"], ["mysql", "-e", "ALTER INSTANCE RELOAD TLS"]],
 }
+# Kinds of maps of Postfix that postmap makes.
+BUILT = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm")
+MOST_BYTES = 4 * 1024 * 1024
+MOST_LINKS = 40
 RESTARTED = ("redis", "tomcat", "vsftpd")
 
 
@@ -70,8 +74,26 @@ def test(service):
         return
 
 
+def built_maps():
+    """Return the maps by name of Postfix that are read as postmap -F has made them."""
+    code, said = run(["postconf", "-h", "tls_server_sni_maps"])
+    more = run(["postconf", "-P", "*/*/tls_server_sni_maps"])[1] if code == 0 else ""
+    words = (said if code == 0 else "").replace(",", " ").split()
+    words += [word for line in more.splitlines() for word in line.partition("=")[2].replace(",", " ").split()]
+    return [word for word in dict.fromkeys(words) if word.partition(":")[0] in BUILT and word.partition(":")[2].startswith("/")]
+
+
+def build(service):
+    """Make anew what a service reads in place of the files themselves: a reload alone brings nothing from those."""
+    for name in built_maps() if service == "postfix" else ():
+        code, said = run(["postmap", "-F", name])
+        if code != 0:
+            raise Failure("postmap -F %s: %s" % (name, said[:300]))
+
+
 def reload(service, unit):
     """Have a service take what is on the disk."""
+    build(service)
     for command in RELOADS.get(service, []):
         code, said = run(command)
         if code == 0:
@@ -85,36 +107,149 @@ def reload(service, unit):
         raise Failure("%s does not %s: %s" % (unit, verb, said[:300]))
 
 
+def place(path):
+    """Return (descriptor of the folder of a file, its name), :class:`Failure` where a link on the way is not root's.
+
+    Who owns a folder can lead whoever follows its links anywhere; root follows those alone that root has made.
+    """
+    left, links = [part for part in path.split("/") if part not in ("", ".")], 0
+    folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        while True:
+            part = left.pop(0)
+            try:
+                target = os.readlink(part, dir_fd=folder)
+            except OSError:
+                target = None
+            if target is not None:
+                about, links = os.fstat(folder), links + 1
+                if about.st_uid != 0 or about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX:
+                    raise Failure("%s: %s is a link in a folder that is not root's alone: it is not followed" % (path, part))
+                if links > MOST_LINKS:
+                    raise Failure("%s: too many links" % path)
+                left = [one for one in target.split("/") if one not in ("", ".")] + left
+                part = "/" if target.startswith("/") else "."
+            elif not left:
+                return folder, part
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+    except OSError as error:
+        os.close(folder)
+        error.filename = path
+        raise
+    except (Failure, IndexError):
+        os.close(folder)
+        raise
+
+
 def read(path):
     """Return (bytes, state) of a file; (None, None) where there is none."""
     try:
-        with open(path, "rb") as handle:
-            return handle.read(), os.fstat(handle.fileno())
+        folder, name = place(path)
     except FileNotFoundError:
         return None, None
+    try:
+        number = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None, None
+    finally:
+        os.close(folder)
+    with os.fdopen(number, "rb") as handle:
+        state = os.fstat(number)
+        if not stat.S_ISREG(state.st_mode):
+            raise Failure("%s is no regular file" % path)
+        if state.st_size > MOST_BYTES:
+            raise Failure("%s is larger than %d MiB" % (path, MOST_BYTES // 1048576))
+        return handle.read(MOST_BYTES), state
 
 
 def write(path, data, mode=0o600):
-    """Replace a file as a whole; owner, mode, attributes and a link to it stay."""
-    target = os.path.realpath(path)
-    state = os.stat(target) if os.path.exists(target) else None
-    number, part = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".hostmend-")
+    """Replace a file as a whole; owner, mode, attributes and root's links to it stay."""
+    folder, name = place(path)
+    part = ".hostmend-%s" % binascii.hexlify(os.urandom(8)).decode("ascii")
     try:
-        with os.fdopen(number, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        if state is not None:
-            os.chown(part, state.st_uid, state.st_gid)
-            shutil.copystat(target, part)
-            os.utime(part)
-            os.chmod(part, stat.S_IMODE(state.st_mode))
-        else:
-            os.chmod(part, mode)
-        os.rename(part, target)
-    except OSError:
-        os.unlink(part)
-        raise
+        try:
+            before = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        except FileNotFoundError:
+            before = None
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(part, flags, 0o600, dir_fd=folder), "wb") as handle:
+                handle.write(data)
+                handle.flush()
+                _as_before(handle.fileno(), before, path, mode)
+                os.fsync(handle.fileno())
+            os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except (OSError, Failure):
+            try:
+                os.unlink(part, dir_fd=folder)
+            except OSError:
+                pass
+            raise
+        finally:
+            if before is not None:
+                os.close(before)
+    finally:
+        os.close(folder)
+
+
+def _as_before(number, before, path, mode):
+    """Give a new file the owner, the mode and the attributes of the one that it replaces."""
+    if before is None:
+        os.fchmod(number, mode)
+        return
+    state = os.fstat(before)
+    if not stat.S_ISREG(state.st_mode):
+        raise Failure("%s is no regular file" % path)
+    os.fchown(number, state.st_uid, state.st_gid)
+    shutil.copystat("/proc/self/fd/%d" % before, "/proc/self/fd/%d" % number)
+    os.utime(number)
+    os.fchmod(number, stat.S_IMODE(state.st_mode))
+
+
+def remove(path):
+    """Remove a file, where there is one."""
+    folder, name = place(path)
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    finally:
+        os.close(folder)
+
+
+def limit(path, mode, group=None):
+    """Set the mode, and where one is given the group, of a file that is no link of a service's."""
+    folder, name = place(path)
+    try:
+        number = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            state = os.fstat(number)
+            if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+                raise Failure("%s is no regular file, or has other names" % path)
+            if group is not None:
+                os.fchown(number, -1, group)
+            os.fchmod(number, mode)
+        finally:
+            os.close(number)
+    finally:
+        os.close(folder)
+
+
+def others(data):
+    """Return the blocks of a joined file that are neither certificate nor key, such as parameters for Diffie-Hellman."""
+    made, at = [], 0
+    while True:
+        at = data.find(b"-----BEGIN ", at)
+        label = data[at + 11:data.find(b"-----", at + 11)] if at >= 0 else b""
+        end = data.find(b"-----END " + label + b"-----", at) if at >= 0 else -1
+        if end < 0:
+            return b"".join(made)
+        end += len(b"-----END " + label + b"-----")
+        if b"CERTIFICATE" not in label and b"PRIVATE KEY" not in label:
+            made.append(data[at:end] + b"\n")
+        at = end
 
 
 class Pair:
@@ -127,7 +262,8 @@ class Pair:
     def put(self, chain, key):
         """Write both; where they are one file, one after the other into it."""
         if self.certificate == self.key:
-            write(self.certificate, chain.rstrip(b"\n") + b"\n" + key)
+            kept = others(self.before[self.certificate] or b"")
+            write(self.certificate, chain.rstrip(b"\n") + b"\n" + key.rstrip(b"\n") + b"\n" + kept)
         else:
             write(self.key, key)
             write(self.certificate, chain, 0o644)
@@ -136,8 +272,7 @@ class Pair:
         """Write what was there before."""
         for path, data in self.before.items():
             if data is None:
-                if os.path.exists(path):
-                    os.unlink(path)
+                remove(path)
             elif read(path)[0] != data:
                 write(path, data)
 

@@ -297,3 +297,66 @@ def test_what_was_not_loaded_or_is_not_known_is_no_proof(
     with pytest.raises(certificate_mend.Failure, match="not the new serial"):
         mender.prove({**item, "beside": item["beside"] if beside else []}, 0)
     assert mender.not_proved == []
+
+
+# Files of others
+
+def test_a_link_in_a_service_s_folder_is_not_followed(tmp_path: Path) -> None:
+    """Root writes, reads and limits no file that somebody else has led it to."""
+    theirs, secret = tmp_path / "theirs", tmp_path / "shadow"
+    theirs.mkdir()
+    secret.write_bytes(b"root")
+    secret.chmod(0o644)
+    (theirs / "db.pem").symlink_to(secret)
+    os.chown(theirs, 65534, 65534)
+    tmp_path.chmod(0o755)
+    for act in (lambda path: deploy_hook.write(path, b"new"), deploy_hook.read, lambda path: deploy_hook.limit(path, 0o600)):
+        with pytest.raises(deploy_hook.Failure, match="link in a folder that is not root"):
+            act(str(theirs / "db.pem"))
+    assert secret.read_bytes() == b"root" and secret.stat().st_mode & 0o777 == 0o644
+    (theirs / "db.pem").unlink()
+    deploy_hook.write(str(theirs / "db.pem"), b"new", 0o644)
+    assert (theirs / "db.pem").read_bytes() == b"new"
+    # A link of root's own is followed, as certbot makes them.
+    (tmp_path / "live.pem").symlink_to("shadow")
+    deploy_hook.write(str(tmp_path / "live.pem"), b"renewed")
+    assert secret.read_bytes() == b"renewed" and (tmp_path / "live.pem").is_symlink()
+
+
+def test_a_file_with_other_names_or_that_is_none_is_not_limited(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"x")
+    os.link(tmp_path / "key", tmp_path / "other")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("key", "pipe"):
+        with pytest.raises(deploy_hook.Failure):
+            deploy_hook.limit(str(tmp_path / name), 0o600)
+    with pytest.raises(deploy_hook.Failure):
+        deploy_hook.read(str(tmp_path / "pipe"))
+
+
+def test_what_else_is_in_a_joined_file_stays(tmp_path: Path) -> None:
+    def block(label: str) -> bytes:
+        return f"-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n".encode()
+
+    path = str(tmp_path / "joined.pem")
+    deploy_hook.write(path, block("CERTIFICATE") + block("RSA PRIVATE KEY") + block("DH PARAMETERS"))
+    pair = deploy_hook.Pair(path, path)
+    pair.put(block("CERTIFICATE") * 2, block("PRIVATE KEY"))
+    assert deploy_hook.read(path)[0] == block("CERTIFICATE") * 2 + block("PRIVATE KEY") + block("DH PARAMETERS")
+    pair.put_back()
+    assert b"RSA PRIVATE KEY" in deploy_hook.read(path)[0]
+
+
+def test_maps_of_postfix_are_made_anew_before_it_reloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {("postconf", "-h"): (0, "hash:/etc/postfix/sni, texthash:/t"), ("postconf", "-P"): (0, "x/inet/y = lmdb:/l ldap:/m"),
+            ("postmap", "-F"): (0, "")}
+    asked: list[list[str]] = []
+
+    def run(argv: list[str], *_more: object, **_also: object) -> tuple[int, str]:
+        asked.append(argv)
+        return said[argv[0], argv[1]]
+
+    monkeypatch.setattr(deploy_hook, "run", run)
+    deploy_hook.build("postfix")
+    deploy_hook.build("nginx")
+    assert [one[2] for one in asked if one[0] == "postmap"] == ["hash:/etc/postfix/sni", "lmdb:/l"]
