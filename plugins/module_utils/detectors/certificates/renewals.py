@@ -36,7 +36,10 @@ def _judge_domain(facts, one, uses):
     resource = "acme.sh %s" % one["name"]
     parts = {"persistent": dict((key, one[key]) for key in one if key != "due"),
              "effective": {"runs": renewal["acme_sh"]["runs"]}}
-    in_use = any(use["certificate"] == one["certificate"] for use in uses)
+    # Its own folder is no place for a service to read from, and yet many do.
+    folder = "%s/%s" % (one["home"], one.get("folder") or one["name"])
+    own = [one["certificate"]] + ["%s/%s.cer" % (folder, name) for name in ("fullchain", one["name"])]
+    in_use = any(use["certificate"] in own for use in uses)
     late = facts["live"] and one["due"] and one["due"] < facts["now"] - LATE_SECONDS
     faults = ["a person must answer its challenge"] if one["manual"] else []
     faults += ["it was to be renewed on %s, and was not" % x509.day(one["due"])] if late else []
