@@ -10,7 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.action import security_facts
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy
 
 
 class ActionModule(security_facts.ActionModule):
@@ -19,7 +19,7 @@ class ActionModule(security_facts.ActionModule):
     def run(self, tmp=None, task_vars=None):
         """Read the report."""
         result = ActionBase.run(self, tmp, task_vars)
-        task_vars = task_vars or {}
+        task_vars = inventory_policy.of_operator(task_vars or {})
         verification = controller.part("agent.report_verification")
         catalog = controller.catalog()
         place = str(self._task.args.get("place") or "auto")
@@ -40,8 +40,8 @@ class ActionModule(security_facts.ActionModule):
         validation = controller.part("core.validation")
         result["classes"] = validation.classes(verified.report.get("classes"))
         result["system"] = validation.system(verified.report.get("system"))
-        updates = controller.part("agent.packages").unpacked(verified.report)
-        self._join(result, catalog, common, task_vars, updates=updates)
+        facts = controller.part("enrich").from_agent(verified.report, catalog)
+        self._join(result, catalog, common, task_vars, facts=facts)
         result["phase"] = "before"
         return result
 

@@ -13,7 +13,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.action import security_facts
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy
 
 MODULE = "hostmend.hardening.agent_package"
 
@@ -53,7 +53,7 @@ class ActionModule(security_facts.ActionModule):
             arguments["running"] = self._task.args["running"]
         elif self._given("image", catalog, task_vars):
             arguments["running"] = False
-        result.update(self._execute_module(MODULE, arguments, task_vars=task_vars))
+        result.update(inventory_policy.result_of(self._execute_module(MODULE, arguments, task_vars=task_vars)))
         # The copies of an image have names of their own.
         running = (result.get("host") or {}).get("running", True)
         result.update(made, settings=self._settings(host if running else "", policy))

@@ -103,8 +103,7 @@ class ActionModule(ActionBase):
                     raise AnsibleError(f"the facts of {host} set {variable}, which is the inventory's to say")
             for variable in (f"certificates_{name}", f"hostmend_certificates_{name}"):
                 if variable in known:
-                    with self._templar.set_temporary_context(available_variables=known):
-                        return self._templar.template(known[variable])
+                    return self._templar.copy_with_new_env(available_variables=known).template(known[variable])
             return default
 
         names = value("private_names", [])

@@ -11,6 +11,7 @@ import time
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import inventory_policy
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 # A new login is asked for again this often, and given up after this many seconds.
@@ -71,7 +72,8 @@ class ActionModule(ActionBase):
         return result
 
     def _call(self, arguments, task_vars):
-        return self._execute_module("hostmend.hardening.confirm", arguments, task_vars=task_vars)
+        answer = self._execute_module("hostmend.hardening.confirm", arguments, task_vars=task_vars)
+        return inventory_policy.result_of(answer)
 
     def _connect_anew(self):
         """Drop the connection and whatever it shares, and have the next one share nothing."""

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy
 
 FIELDS = ("name", "version", "arch", "source", "source_version")
 
@@ -27,7 +27,8 @@ class ActionModule(ActionBase):
         """Run the module."""
         result = super().run(tmp, task_vars)
         del tmp
-        result.update(self._execute_module("hostmend.hardening.image_sbom", self._task.args, task_vars=task_vars))
+        answer = self._execute_module("hostmend.hardening.image_sbom", self._task.args, task_vars=task_vars)
+        result.update(inventory_policy.result_of(answer))
         if result.get("failed") or self._task.check_mode:
             return result
         packages = [

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import inventory_policy
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 
@@ -17,7 +18,7 @@ class ActionModule(ActionBase):
 
     def _stopped_by(self, task_vars):
         """Return which host of this wave has failed, where that means that no further role begins."""
-        plan = task_vars.get("hostmend_plan") or {}
+        plan = (task_vars.get("ansible_facts") or {}).get("hostmend_plan") or {}
         if self._task.args.get("state") == "done" or self._task.check_mode or plan.get("on_failure", "stop") != "stop":
             return ""
         failed = [name for name in runs.failed() if name != task_vars.get("inventory_hostname")]
@@ -40,5 +41,5 @@ class ActionModule(ActionBase):
         holder = answer.get("holder")
         if answer.get("failed") and holder and runs.is_dead(holder):
             answer = self._execute_module(module, dict(arguments, take_from=holder["run"]), task_vars=task_vars)
-        result.update(answer)
+        result.update(inventory_policy.result_of(answer))
         return result

@@ -109,7 +109,7 @@ class ActionModule(ActionBase):
             made.update(status="unreachable", reason=controller.part("core.exit_status").host_reason(last))
         elif last.get("failed"):
             made.update(status="failed", reason=controller.part("core.exit_status").host_reason(last))
-        failure = variables.get("hostmend_failure")
+        failure = variables.get("hostmend_failure") or "; ".join(map(str, variables.get("hostmend_failures") or ()))
         if not failure and not left and made["status"] == "ok":
             failure = "the host could not be reached any more"
         if failure:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import inventory_policy
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 
@@ -25,5 +26,6 @@ class ActionModule(ActionBase):
             arguments["roles"] = [role]
             if not self._task.check_mode:
                 runs.note_failed(str((task_vars or {}).get("inventory_hostname", "")))
-        result.update(self._execute_module("hostmend.hardening.rollback", arguments, task_vars=task_vars))
+        answer = self._execute_module("hostmend.hardening.rollback", arguments, task_vars=task_vars)
+        result.update(inventory_policy.result_of(answer))
         return result

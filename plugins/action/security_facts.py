@@ -5,7 +5,11 @@
 """Give the detectors the host's policy, and join what they find with the catalogue.
 
 The policy is in variables: option O of class C is ``hostmend_C_O``, an option that all classes share is
-``hostmend_O``. Only options that a detector takes travel, and never a secret one.
+``hostmend_O``; in the role of the class C it is the role's own ``C_O``. Only options that a detector takes travel, and
+never a secret one. Variables that a host's facts set are no policy.
+
+``chosen`` in the result are the findings that roles are to mend, by the plan's choice. In a role, findings that the caller
+of this run hands over as the variable ``hostmend_findings`` take the place of an audit.
 """
 
 from __future__ import annotations
@@ -17,8 +21,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.hostmend.hardening.plugins.module_utils import engine
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import limits
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy, limits
 
 MODULE = "hostmend.hardening.security_facts"
 PLANNED = ("waves", "wave_group", "redundancy_groups", "maintenance_windows", "on_failure", "unattended_risk")
@@ -68,10 +71,13 @@ class ActionModule(ActionBase):
         """Run the module."""
         result = super().run(tmp, task_vars)
         del tmp
-        task_vars = task_vars or {}
+        task_vars = inventory_policy.of_operator(task_vars or {})
         catalog = controller.catalog()
+        role = inventory_policy.role_of(self._task)
+        if role and "hostmend_findings" in task_vars:
+            return self._handed_over(result, catalog, task_vars)
         arguments = dict(self._task.args)
-        policy = self._policy(catalog, task_vars)
+        policy = self._policy(catalog, task_vars, role)
         for name, given in (arguments.get("policy") or {}).items():
             policy[name] = {**policy.get(name, {}), **(given or {})}
         common = policy["common"]
@@ -91,6 +97,15 @@ class ActionModule(ActionBase):
             result["phase"] = phase
         return result
 
+    def _handed_over(self, result, catalog, task_vars):
+        """Return what a role is to mend of the findings that its caller hands over; nothing is audited."""
+        given = self._value("hostmend_findings", task_vars["hostmend_findings"], task_vars)
+        if not isinstance(given, (list, tuple)) or not all(isinstance(finding, dict) for finding in given):
+            raise AnsibleActionFail("hostmend_findings must be a list of findings, as security_facts returns them in chosen")
+        plan = self._plan(given, catalog, self._policy(catalog, task_vars)["common"], task_vars)
+        result.update(changed=False, chosen=self._chosen_of(given, plan), plan=plan)
+        return result
+
     @staticmethod
     def _believed(answer, subset, catalog):
         """Return what is taken of a host's answer: no member but those that a detector fills, each in its shape."""
@@ -103,10 +118,12 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         return {**made, "ansible_facts": {"hostmend": made.pop("facts")}}
 
-    def _policy(self, catalog, task_vars):
+    def _policy(self, catalog, task_vars, role=""):
         policy = {"common": self._options("hostmend_", catalog.common, task_vars)}
         for name, one in catalog.classes.items():
             given = self._options(f"hostmend_{name}_", one.policy, task_vars, defaults=False)
+            if name == role:
+                given.update(self._options(f"{name}_", one.policy, task_vars, defaults=False))
             if given:
                 policy[name] = given
         return policy
@@ -118,14 +135,15 @@ class ActionModule(ActionBase):
                 continue
             variable = prefix + name
             if variable in task_vars:
-                made[name] = converted(variable, self._value(variable, task_vars[variable]), option)
+                made[name] = converted(variable, self._value(variable, task_vars[variable], task_vars), option)
             elif defaults:
                 made[name] = option.default
         return made
 
-    def _value(self, name, value):
+    def _value(self, name, value, task_vars):
+        """Return a variable's value, in which the facts of the host name nothing."""
         try:
-            return self._templar.template(value)
+            return self._templar.copy_with_new_env(available_variables=task_vars).template(value)
         except AnsibleError as error:
             raise AnsibleActionFail(f"{name} cannot be evaluated: {error}") from error
 
@@ -142,68 +160,69 @@ class ActionModule(ActionBase):
                 )
         return names
 
-    def _joined(self, findings, updates, system, catalog, common, task_vars):
-        """Return a host's findings with what the advisories, the catalogue and the waivers say of them."""
+    def _joined(self, findings, facts, system, catalog, common, task_vars):
+        """Return a host's findings with what the controller knows, the catalogue and the waivers say of them."""
         join = controller.part("catalog").join
         findings = controller.part("core.validation").with_minimum_risk(findings, catalog)
-        said = self._compared(findings, updates, system, catalog, task_vars)
-        return self._waived([join(one, catalog) for one in said], common, task_vars)
 
-    def _join(self, result, catalog, common, task_vars, updates=None):
+        def option(name, key):
+            return self._chosen(f"hostmend_{name}_{key}", catalog.classes[name].policy[key], task_vars)
+
+        findings = controller.part("enrich").join(findings, facts, system, catalog, option, self._loader.path_dwim)
+        return self._waived([join(one, catalog) for one in findings], common, task_vars)
+
+    def _join(self, result, catalog, common, task_vars, facts=None):
         """Put a host's findings, joined, and the plan for it into the result.
 
-        :param updates: the facts of the class updates, where they are not among the facts of the result.
+        :param facts: the facts of the host by class, where they are not among the facts of the result.
         """
-        given = result.get("ansible_facts")
-        facts = given.get("hostmend") if isinstance(given, dict) else None
-        if updates is None and isinstance(facts, dict):
-            updates = facts.get("updates")
-        joined = self._joined(sound(result.get("findings")), updates, result.get("system"), catalog, common, task_vars)
+        given = (result.get("ansible_facts") or {}).get("hostmend") or {}
+        facts = given if facts is None else facts
+        try:
+            findings = controller.part("core.validation").with_sound_remedies(sound(result.get("findings")), catalog)
+        except controller.part("core.errors").HostmendError as error:
+            raise AnsibleActionFail(str(error)) from error
+        joined = self._joined(findings, facts, result.get("system"), catalog, common, task_vars)
         # Texts of a host are data: nothing in them is ever evaluated as a template.
         findings = [wrap_var(one) for one in joined]
-        result.update(findings=findings, changed=False)
-        plan = controller.part("core.plan")
-        made = plan.for_host(
-            findings,
-            max_risk=self._max_risk(common, catalog, task_vars),
-            only=self._listed("hostmend_only", task_vars),
-            skip=self._listed("hostmend_skip", task_vars),
-            selected=self._selected(task_vars),
-        )
-        made.update({name: self._given(name, catalog, task_vars) for name in PLANNED})
-        self._keep_to_windows(made)
+        plan = self._plan(findings, catalog, common, task_vars)
+        plan.update({name: self._given(name, catalog, task_vars) for name in PLANNED})
+        self._keep_to_windows(plan)
         # The command mends these wave by wave, once it knows all hosts.
-        waits = bool(made["waves"] or made["wave_group"] or made["redundancy_groups"])
-        told = bool(task_vars.get("hostmend_session")) and not task_vars.get("hostmend_in_wave")
-        made["waiting"] = bool(made["roles"]) and waits and told and not self._task.check_mode
+        waits = bool(plan["waves"] or plan["wave_group"] or plan["redundancy_groups"])
+        by_command = bool(task_vars.get("hostmend_session")) and not task_vars.get("hostmend_in_wave")
+        plan["waiting"] = bool(plan["roles"]) and waits and by_command and not self._task.check_mode
+        result.update(findings=findings, changed=False, chosen=self._chosen_of(findings, plan), plan=plan)
         # Only these facts are taken: others would outrank the inventory, and a host must not write its own policy.
         result["ansible_facts"] = {
-            "hostmend": wrap_var(facts or {}),
+            "hostmend": wrap_var(given),
             "hostmend_findings": findings,
-            "hostmend_plan": made,
+            "hostmend_plan": plan,
             # Roles configure and enable where this is false, and neither start nor reload nor probe.
             "hostmend_running": bool((result.get("system") or {}).get("running", True)),
         }
 
-    def _compared(self, findings, updates, system, catalog, task_vars):
-        """Return the findings, with what the bundle of advisories says of the host's packages."""
-        if "updates" not in catalog.classes or not any(one["check"] == "updates.cve" for one in findings):
-            return findings
-        advisories, options = controller.part("advisories"), catalog.classes["updates"].policy
-        path = self._chosen("hostmend_updates_advisories", options["advisories"], task_vars)
-        days = self._chosen("hostmend_updates_advisories_days", options["advisories_days"], task_vars)
-        return controller.part("advisories.findings").join(
+    def _plan(self, findings, catalog, common, task_vars):
+        """Return the plan for a host, with what it was made by."""
+        risk = self._max_risk(common, catalog, task_vars)
+        made = controller.part("core.plan").for_host(
             findings,
-            updates,
-            system,
-            advisories.location(self._loader.path_dwim(path) if path else None),
-            options["advisories_days"].default if days is None else days,
+            max_risk=risk,
+            only=self._listed("hostmend_only", task_vars),
+            skip=[*self._listed("hostmend_skip", task_vars), *self._listed("hostmend_left_alone", task_vars)],
+            selected=self._selected(task_vars),
+            order=catalog.order,
         )
+        return {**made, "max_risk": risk}
+
+    @staticmethod
+    def _chosen_of(findings, plan):
+        return controller.part("core.plan").chosen(findings, plan["mend"])
 
     def _max_risk(self, common, catalog, task_vars):
         risks = controller.part("core.plan").RISKS
         allowed = [common.get("max_risk") or "disruptive"]
-        if boolean(self._value("hostmend_unattended", task_vars.get("hostmend_unattended", False))):
+        if boolean(self._value("hostmend_unattended", task_vars.get("hostmend_unattended", False), task_vars)):
             allowed.append(self._given("unattended_risk", catalog, task_vars))
         for one in allowed:
             if one not in risks[:3]:
@@ -218,7 +237,7 @@ class ActionModule(ActionBase):
         """Return what the inventory says of an option, or its default."""
         if variable not in task_vars:
             return option.default
-        return converted(variable, self._value(variable, task_vars[variable]), option)
+        return converted(variable, self._value(variable, task_vars[variable], task_vars), option)
 
     def _keep_to_windows(self, made):
         """Leave a host alone outside its maintenance windows; check mode foretells what would be done within them."""
@@ -233,7 +252,7 @@ class ActionModule(ActionBase):
     def _waived(self, findings, common, task_vars):
         """Return the findings, those that somebody answers for as waived."""
         waivers = controller.part("waivers")
-        given = self._value("hostmend_waivers", task_vars.get("hostmend_waivers") or "")
+        given = self._value("hostmend_waivers", task_vars.get("hostmend_waivers") or "", task_vars)
         place = self._loader.path_dwim(str(given)) if given else waivers.beside(task_vars.get("inventory_dir"))
         if place is None:
             return findings
@@ -244,7 +263,7 @@ class ActionModule(ActionBase):
         return waivers.apply(findings, known, task_vars.get("inventory_hostname", ""), task_vars.get("group_names", ()))
 
     def _listed(self, name, task_vars):
-        value = self._value(name, task_vars[name]) if name in task_vars else []
+        value = self._value(name, task_vars[name], task_vars) if name in task_vars else []
         if isinstance(value, str):  # -e hostmend_only=redis,ports
             value = [one.strip() for one in value.split(",") if one.strip()]
         return [str(one) for one in value or ()]

@@ -15,7 +15,7 @@ STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assess
 
 
 def finding(check, resource, status, effective=None, persistent=None, observed=None, reason="",
-            severity=None, level=None, risk=None, references=(), affects=()):
+            severity=None, level=None, risk=None, references=(), affects=(), remedy=None):
     """Return one finding as a plain dict.
 
     :param check: the check's id, ``class.condition``.
@@ -25,6 +25,7 @@ def finding(check, resource, status, effective=None, persistent=None, observed=N
     :param observed: evidence from probing.
     :param reason: why, in one plain English sentence; required of ``unknown``.
     :param affects: whom the fix would disturb, one line each (connected clients, containers ...).
+    :param remedy: all that the role reads of the finding: a plain dict, as its module takes it. No report shows it.
     """
     if status not in STATUSES:
         raise ValueError("no such status: %s" % status)
@@ -49,6 +50,8 @@ def finding(check, resource, status, effective=None, persistent=None, observed=N
         made["references"] = list(references)
     if affects:
         made["affects"] = list(affects)
+    if remedy is not None:
+        made["remedy"] = dict(remedy)
     return made
 
 

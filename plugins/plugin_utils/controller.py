@@ -43,7 +43,6 @@ def near(name: str, known: list[str]) -> str:
 def preload() -> None:
     """Read in the process that forks the workers what each of them would read again."""
     try:
-        if "updates" in catalog().classes and part("advisories").location().exists():
-            part("advisories.findings").preload()
+        part("enrich").preload(catalog())
     except Exception:  # the task that needs it says what is wrong
         pass

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
+
+#: The facts that security_facts itself sets.
+OWN = frozenset(("hostmend", "hostmend_findings", "hostmend_plan", "hostmend_running"))
+
 
 def facts_of(task_vars: dict[str, Any]) -> dict[str, Any]:
     """Return the variables that the facts of this task's host would set."""
@@ -28,6 +33,30 @@ def without_facts(task_vars: dict[str, Any]) -> dict[str, Any]:
     """Return the variables of a task, without those that come from the facts of its host."""
     facts = facts_of(task_vars)
     return {name: value for name, value in task_vars.items() if name not in facts or not _same(value, facts[name])}
+
+
+def of_operator(task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a task without those that come from the facts of its host.
+
+    :raises AnsibleActionFail: where such a fact is in the place of a policy: it hides what the inventory says.
+    """
+    known = without_facts(task_vars)
+    lost = sorted(name for name in task_vars if name not in known and name.startswith("hostmend_") and name not in OWN)
+    if lost:
+        host = known.get("inventory_hostname") or "the host"
+        raise AnsibleActionFail(f"the facts of {host} set {lost[0]}, which is the inventory's to say")
+    return known
+
+
+def role_of(task: Any) -> str:
+    """Return the short name of the role that a task belongs to, or nothing."""
+    role = getattr(task, "_role", None)
+    return str(role.get_name()).rsplit(".", 1)[-1] if role else ""
+
+
+def result_of(answer: Any) -> dict[str, Any]:
+    """Return a module's result without facts: what a host answers is no variable."""
+    return {name: value for name, value in dict(answer).items() if name != "ansible_facts"}
 
 
 def _same(value: Any, fact: Any) -> bool:

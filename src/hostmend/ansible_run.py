@@ -160,6 +160,8 @@ def environment(root: Path, config: UserConfig) -> dict[str, str]:
     made: dict[str, str] = {
         "MAX_EVENT_RES": str(LARGEST_RESULT),
         "ANSIBLE_NOCOWS": "1",
+        # What a host says of itself is no variable, whatever the user's ansible.cfg has.
+        "ANSIBLE_INJECT_FACT_VARS": "False",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",

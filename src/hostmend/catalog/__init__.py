@@ -77,7 +77,7 @@ def _load(directory: Path) -> Catalog:
 def parse(path: Path) -> IssueClass:
     """Return the class that one catalogue file describes."""
     reader = _Reader(path)
-    top = reader.mapping(reader.document, "", {"class", "title", "description", "policy", "checks"})
+    top = reader.mapping(reader.document, "", {"class", "title", "description", "order", "policy", "remedy", "checks"})
     name = reader.string(top.get("class"), "class")
     if name != path.stem:
         reader.fail("class", f"is {name!r}, but the file is named {path.stem!r}")
@@ -90,6 +90,8 @@ def parse(path: Path) -> IssueClass:
         description=reader.text(top.get("description"), "description"),
         policy=reader.options(top.get("policy"), "policy"),
         checks={key: reader.check(key, value, name) for key, value in checks.items()},
+        remedy=reader.remedy(top.get("remedy"), "remedy"),
+        order=reader.order(top.get("order", 0), "order"),
     )
 
 
@@ -127,6 +129,15 @@ class _Reader:
         if not isinstance(value, str) or value not in tuple(allowed):
             raise CatalogError(f"{self.path}: {key} must be one of {', '.join(allowed)}, not {value!r}")
         return value
+
+    def remedy(self, value: Any, key: str) -> dict[str, str]:
+        members = self.mapping(value, key, None) if value is not None else {}
+        return {name: self.choice(kind, f"{key}.{name}", tuple(OPTION_TYPES)) for name, kind in members.items()}
+
+    def order(self, value: Any, key: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 99:
+            self.fail(key, "must be a whole number from 0 to 99")
+        return int(value)
 
     def boolean(self, value: Any, key: str) -> bool:
         if not isinstance(value, bool):

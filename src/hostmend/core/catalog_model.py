@@ -87,6 +87,8 @@ class IssueClass:
     description: Text
     policy: Mapping[str, Option] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    remedy: Mapping[str, str] = field(default_factory=dict)  # what its role is told of a finding: the type of each member
+    order: int = 0  # when its role runs: lower first, then by name
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Catalog:
     @functools.cached_property
     def checks(self) -> Mapping[str, Check]:
         return {check.id: check for one in self.classes.values() for check in one.checks.values()}
+
+    @property
+    def order(self) -> Mapping[str, int]:
+        """The place of each class in the order in which roles run."""
+        return {name: each.order for name, each in self.classes.items()}
 
     def check(self, name: str) -> Check | None:
         return self.checks.get(name)

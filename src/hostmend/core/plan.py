@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 RISKS = ("safe", "restart", "disruptive", "manual")
-#: What closes a service comes before what only keeps others from it: bind narrower, then stop, then firewall.
-LAST = ("services", "ports", "fail2ban")
 
 
 def identity(finding: Mapping[str, Any]) -> str:
@@ -68,10 +66,23 @@ def fixable(
     ]
 
 
-def roles(findings: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the roles that these findings call for, in the order in which they run."""
-    names = {str(one["fix"]["role"]) for one in findings}
-    return sorted(names, key=lambda name: (LAST.index(name) + 1 if name in LAST else 0, name))
+def roles(findings: Iterable[Mapping[str, Any]], order: Mapping[str, int] | None = None) -> list[str]:
+    """Return the roles that these findings call for, in the order in which they run.
+
+    :param order: the place of a class in that order (the catalogue's ``order``), 0 where it names none.
+    """
+    places: dict[str, int] = {}
+    for finding in findings:
+        name = str(finding["fix"]["role"])
+        place = (order or {}).get(str(finding.get("class")), 0)
+        places[name] = max(place, places.get(name, place))
+    return sorted(places, key=lambda name: (places[name], name))
+
+
+def chosen(findings: Iterable[Mapping[str, Any]], mend: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the open findings whose identities are among ``mend``: what the roles are handed."""
+    mend = frozenset(mend)
+    return [finding for finding in findings if finding.get("status") == "open" and identity(finding) in mend]
 
 
 def for_host(
@@ -80,10 +91,11 @@ def for_host(
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     selected: Iterable[str] | None = None,
+    order: Mapping[str, int] | None = None,
 ) -> dict[str, list[str]]:
     """Return ``roles`` to run, ``mend`` (identities) and ``skip``: what these roles must leave alone."""
     findings, skip = list(findings), list(skip)
     wanted = fixable(findings, max_risk, only, skip, selected)
     mend = {identity(one) for one in wanted}
     left = [identity(one) for one in findings if one.get("status") == "open" and identity(one) not in mend]
-    return {"roles": roles(wanted), "mend": sorted(mend), "skip": list(dict.fromkeys([*skip, *left]))}
+    return {"roles": roles(wanted, order), "mend": sorted(mend), "skip": list(dict.fromkeys([*skip, *left]))}

@@ -210,6 +210,44 @@ def _is_finding(finding: Any) -> bool:
     )
 
 
+_REMEDY: Mapping[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "list": (list,),
+    "dict": (dict,),
+}
+#: The most characters of what a role is told of one finding.
+LARGEST_REMEDY = 64 * 1024
+
+
+def with_sound_remedies(findings: list[dict[str, Any]], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return the findings, whose remedies are as the catalogue's ``remedy`` of their class says.
+
+    :raises HostmendError: where a member of one is not known, or of another type, or the remedy is too large.
+    """
+    for finding in findings:
+        remedy = finding.get("remedy")
+        if not remedy:
+            continue
+        issue_class = catalog.classes.get(finding["class"])
+        known = issue_class.remedy if issue_class is not None else {}
+        for name, value in remedy.items():
+            if name not in known:
+                raise HostmendError(f"{_REFUSED}: the remedy of {finding['check']} has an unknown member {str(name)[:80]!r}")
+            wanted = known[name]
+            if value is None:
+                continue
+            if not isinstance(value, _REMEDY[wanted]) or (wanted != "bool" and isinstance(value, bool)):
+                raise HostmendError(f"{_REFUSED}: {name} in the remedy of {finding['check']} is not of type {wanted}")
+        try:
+            document_size(remedy, LARGEST_REMEDY)
+        except HostmendError as error:
+            raise HostmendError(f"{_REFUSED}: the remedy of {finding['check']}: {error}") from error
+    return findings
+
+
 def with_minimum_risk(findings: Iterable[dict[str, Any]], catalog: Catalog) -> list[dict[str, Any]]:
     """Return a host's findings, none of them with a fix of less risk than the catalogue gives its check.
 

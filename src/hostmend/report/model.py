@@ -129,6 +129,7 @@ def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: s
     made.setdefault("evidence", {})
     made.setdefault("reason", "")
     made["evidence"] = _finite(made["evidence"])
+    made.pop("remedy", None)  # what the role is told is no evidence
     check = catalog.check(str(made["check"]))
     if check is not None and made["status"] in ("open", "waived"):
         made["why"] = check.why.get(language)

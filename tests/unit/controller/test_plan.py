@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hostmend.catalog import load
 from hostmend.core import changes, plan
 
 
@@ -35,7 +36,8 @@ def test_only_open_findings_call_for_roles() -> None:
 
 
 def test_what_closes_a_service_comes_before_the_firewall() -> None:
-    assert plan.for_host(ALL)["roles"] == ["redis", "services", "ports"]
+    assert plan.for_host(ALL, order=load().order)["roles"] == ["redis", "services", "ports"]
+    assert plan.for_host(ALL)["roles"] == ["ports", "redis", "services"]
 
 
 def test_risk_above_the_allowed_one_is_left_alone() -> None:

@@ -126,7 +126,7 @@ def joined(catalog: Catalog, variables: dict[str, Any], facts: Any, *findings: d
     """Return the findings that the action makes of a host's answer."""
     action = ActionModule.__new__(ActionModule)
     action._loader = SimpleNamespace(path_dwim=str)
-    action._templar = SimpleNamespace(template=lambda value: value)
+    action._templar = SimpleNamespace(copy_with_new_env=lambda **_variables: SimpleNamespace(template=lambda value: value))
     action._task = SimpleNamespace(check_mode=False)
     result = {
         "findings": [dict(ASKED), *findings],
