@@ -60,6 +60,14 @@ def found(check, resource, **more):
     return finding(check, resource, "open", **more)
 
 
+def with_remedies(findings, remedy_of):
+    """Return the findings, those that are open with what ``remedy_of`` returns for them: what the role is told."""
+    for each in findings:
+        if each["status"] == "open":
+            each["remedy"] = remedy_of(each)
+    return findings
+
+
 def passed(check, resource, **more):
     """Return a finding that says the check was made and nothing is wrong."""
     return finding(check, resource, "passed", **more)

@@ -197,6 +197,17 @@ class Stopped:
         self.config_file = config_file
 
 
+def merged(instances):
+    """Return each instance once, with all that is to be done to it: several findings may name it."""
+    made = {}
+    for one in instances:
+        key = (one["config_file"], one["unit"], tuple(one["listeners"]))
+        known = made.setdefault(key, dict(one, protect=[]))
+        known.update(auth=known["auth"] or one["auth"], narrow=known["narrow"] or one["narrow"],
+                     protect=known["protect"] + [path for path in one["protect"] if path not in known["protect"]])
+    return list(made.values())
+
+
 class Mender:
     """What is to be done, found out first, and then done."""
 
@@ -214,6 +225,7 @@ class Mender:
 
     def plan(self):
         """Find out what changes."""
+        self.given["instances"] = merged(self.given["instances"])
         for one in self.given["instances"] if not self.host.live else ():
             self.plan_image(one)
         for one in self.given["instances"] if self.host.live else ():

@@ -12,9 +12,11 @@ import time
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import check as judging
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import collect as collecting
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import remedy
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import CHECKS
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import NAME
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import POLICY
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 
 __all__ = ("CHECKS", "NAME", "POLICY", "READS", "check", "collect")
 
@@ -31,4 +33,4 @@ def collect(host, policy):
 
 def check(facts, policy):
     """Return the findings of the facts."""
-    return judging.check(facts, policy)
+    return with_remedies(judging.check(facts, policy), lambda each: remedy.of(each, facts))

@@ -9,6 +9,8 @@ import os
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import copies
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import HOST_NAME
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import READABLE
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import RENEWAL
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import key_type
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates.facts import leaf_of
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import name_constraints
@@ -92,3 +94,29 @@ def risk(mending, facts):
     if any(one.split(" ")[0] in ("redis", "tomcat", "vsftpd") for one in mending["services"]):
         return {"risk": "restart"}
     return {}
+
+
+ITEM = ("certificate", "key", "lineage", "names", "services", "probes", "beside", "built")
+
+
+def of(finding, facts):
+    """Return ``items`` as certificate_mend takes them, the ``key`` whose mode is to change, and the ``timer`` that renews."""
+    known = finding["evidence"].get("persistent", {})
+    made = {"items": [], "key": {}, "timer": ""}
+    if finding["check"] == READABLE:
+        made["key"] = dict((name, known[name]) for name in ("key", "want_mode", "want_group"))
+        return made
+    if "mend" not in known:
+        return made
+    ways = [known["mend"]]
+    if finding["check"] == RENEWAL:
+        faults = set(known.get("faults", ()))
+        ways = (["hook"] if "hook" in faults else []) + ([known["mend"]] if faults & {"failure", "lineage"} else [])
+        made["timer"] = known["timer_unit"] if "schedule" in faults else ""
+    item = dict((name, known[name]) for name in ITEM)
+    made["items"] = [dict(item, mend=way, renew=known.get("renew", False)) for way in ways]
+    if finding["check"] == RENEWAL and "copy" in known.get("faults", ()):
+        made["items"] += known.get("copies", ())
+    # In an image nothing is renewed.
+    made["items"] = [one for one in made["items"] if one["mend"] and (one["mend"] == "hook" or facts["live"])]
+    return made

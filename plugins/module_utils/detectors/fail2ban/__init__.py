@@ -14,6 +14,8 @@ import os
 import re
 import stat
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import remedy
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import authselect
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import services as ban_services
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
@@ -365,7 +367,7 @@ def check(facts, policy):
     """Return the findings of the facts."""
     targets = [one for one in facts["services"] if one["passwords"]]
     findings = _judge_bans(facts, policy, targets) if targets else _nobody(facts)
-    return findings + _judge_lockout(facts, policy)
+    return with_remedies(findings + _judge_lockout(facts, policy), lambda each: remedy.of(each, facts))
 
 
 def _nobody(facts):

@@ -17,6 +17,8 @@ import re
 import stat
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.logrotate import remedy
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import logrotate
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
@@ -184,7 +186,7 @@ def check(facts, policy):
     findings += _judge_errors(facts)
     findings += _judge_coverage(facts, policy)
     findings += _judge_retention(facts, policy)
-    return findings
+    return with_remedies(findings, lambda each: remedy.of(each, policy))
 
 
 def _not_installed(facts, policy):

@@ -8,11 +8,13 @@ import ipaddress
 import re
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.ports import remedy
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.ports import table
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 
 PORT = re.compile(r"^(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?$")
 MOST_NAMED = 6
@@ -108,7 +110,8 @@ def affected(port: Dict[str, Any], cut_off: Iterable[str] = ()) -> List[str]:
 def check(facts: Dict[str, Any], policy: Dict[str, Any]) -> Findings:
     """Return the findings."""
     reached = [port for port in facts["ports"] if state_of(port) != "closed"]
-    return _exposed(facts, policy) + _undeclared(facts, policy, reached) + _firewall_off(facts, reached)
+    findings = _exposed(facts, policy) + _undeclared(facts, policy, reached) + _firewall_off(facts, reached)
+    return with_remedies(findings, lambda each: remedy.of(each, policy))
 
 
 def _part(facts: Dict[str, Any]) -> str:

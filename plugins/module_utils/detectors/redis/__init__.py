@@ -15,6 +15,8 @@ import os
 import re
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis import remedy
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import protocol
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
@@ -417,7 +419,7 @@ def check(facts, policy):
             # With a file unread, nothing that follows from the files alone may pass.
             if not one.get("booted", True) and one["gaps"] and made[-1]["status"] == "passed":
                 made[-1].update(status="unknown", reason=one["gaps"][0])
-    return made
+    return with_remedies(made, remedy.of)
 
 
 def remote(where):

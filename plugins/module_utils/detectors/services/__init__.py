@@ -15,6 +15,8 @@ import fnmatch
 import os
 import re
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.services import remedy
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import inetd
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.services import table
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import finding
@@ -329,7 +331,7 @@ def check(facts, policy):
             findings.append(unknown(one, "services", gap))
         elif not about:
             findings.append(not_applicable(one, "no service of this kind is installed"))
-    return findings
+    return with_remedies(findings, remedy.of)
 
 
 def _gap(facts, kind):

@@ -14,10 +14,12 @@ import calendar
 import re
 import time
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import remedy
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import apt
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import apt_state
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_config
@@ -138,8 +140,9 @@ def _enabled(config):
 
 def check(facts, policy):
     """Return the findings."""
-    return (_pending(facts, policy) + _index(facts, policy) + [_cve(facts)] + _reboot(facts, policy)
-            + _stale(facts, policy) + [_eol(facts, policy), _unattended(facts, policy)])
+    findings = (_pending(facts, policy) + _index(facts, policy) + [_cve(facts)] + _reboot(facts, policy)
+                + _stale(facts, policy) + [_eol(facts, policy), _unattended(facts, policy)])
+    return with_remedies(findings, remedy.of)
 
 
 def _pending(facts, policy):
