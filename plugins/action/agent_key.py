@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.hostmend.hardening.plugins.module_utils.agent import key_exchange
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy
 
 MODULE = "hostmend.hardening.agent_key"
 
@@ -62,4 +62,4 @@ class ActionModule(ActionBase):
         return result
 
     def _module(self, task_vars, **arguments):
-        return self._execute_module(MODULE, arguments, task_vars=task_vars)
+        return inventory_policy.result_of(self._execute_module(MODULE, arguments, task_vars=task_vars))

@@ -24,7 +24,7 @@ class ActionModule(security_facts.ActionModule):
     def run(self, tmp=None, task_vars=None):
         """Make the agent."""
         result = ActionBase.run(self, tmp, task_vars)
-        task_vars = task_vars or {}
+        task_vars = inventory_policy.of_operator(task_vars or {})
         catalog = controller.catalog()
         policy = self._policy(catalog, task_vars)
         for name, given in (self._task.args.get("policy") or {}).items():

@@ -12,11 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import controller, inventory_policy
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
+REGISTERED = ("hostmend_audit", "hostmend_audit_after", "hostmend_audit_agent", "hostmend_failure", "hostmend_failures")
 KEPT = ("classes", "system", "source")
 
 
@@ -48,9 +49,11 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         del tmp
         task_vars = task_vars or {}
+        # The facts of each host, the first one's included, name neither a file of the controller nor the run.
+        known = inventory_policy.without_facts(task_vars)
         left = task_vars.get("ansible_play_hosts", ())
         hosts = {
-            name: self._host(task_vars["hostvars"][name], name in left)
+            name: self._host(inventory_policy.of_other(task_vars["hostvars"], name, REGISTERED), name in left)
             for name in task_vars.get("ansible_play_hosts_all", ())
         }
         hosts = {name: host for name, host in hosts.items() if host is not None}
@@ -59,7 +62,7 @@ class ActionModule(ActionBase):
                 hosts[name]["changes"] = changes
         mended = any("before" in host for host in hosts.values())
         run = {
-            "id": task_vars.get("hostmend_run") or runs.name(),
+            "id": runs.given(task_vars) or runs.name(),
             "started": min((host.pop("at") for host in hosts.values()), default=now()),
             "finished": now(),
             "mode": "check" if self._task.check_mode else "remediate" if mended else "audit",
@@ -69,14 +72,28 @@ class ActionModule(ActionBase):
         }
         catalog = controller.catalog()
         report = controller.part("report.model").build(run, hosts, catalog)
-        output = self._task.args.get("output")
+        output = self._task.args.get("output") or self._option("hostmend_output", known, task_vars)
         if output:
-            result["files"] = self._write(Path(self._loader.path_dwim(str(output))), report)
+            directory = Path(self._loader.path_dwim(str(output)))
+            result.update(files=self._write(directory, report), directory=str(directory))
         result["msg"] = self._lines(report, result.get("files", ()))
         result["score"] = report["score"]
         result["_ansible_verbose_always"] = True
-        self._judge(result, report)
+        self._judge(result, report, self._task.args.get("fail_on") or self._option("hostmend_fail_on", known, task_vars))
         return result
+
+    def _option(self, name, known, task_vars):
+        """Return a variable that the operator has set; '' where there is none."""
+        if name not in known and name in task_vars:  # the facts of this host hide it, and those of another may not
+            others = task_vars.get("ansible_play_hosts_all", ())
+            given = (inventory_policy.of_other(task_vars["hostvars"], other, [name]) for other in others)
+            return next((values[name] for values in given if name in values), "") or ""
+        if name not in known:
+            return ""
+        try:
+            return self._templar.copy_with_new_env(available_variables=known).template(known[name]) or ""
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{name} cannot be evaluated: {error}") from error
 
     @staticmethod
     def _lost(before, stand_in):
@@ -155,13 +172,13 @@ class ActionModule(ActionBase):
         lines.append(f"score {score if score is not None else 'unknown'} of 100")
         return [*lines, *(f"written: {name}" for name in files)]
 
-    def _judge(self, result, report):
+    @staticmethod
+    def _judge(result, report, fail_on):
         lost = [name for name, host in report["hosts"].items() if host["status"] != "ok"]
         if lost:
             result["failed"] = True
             result["msg"].append(f"{len(lost)} of {len(report['hosts'])} hosts failed or could not be reached")
-        fail_on = self._task.args.get("fail_on")
-        if not fail_on:
+        if not fail_on or fail_on == "never":
             return
         if fail_on not in ("high", "medium", "low", "never"):
             raise AnsibleActionFail(f"hostmend_fail_on must be high, medium, low or never, not {fail_on!r}")

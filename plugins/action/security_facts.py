@@ -123,7 +123,8 @@ class ActionModule(ActionBase):
         for name, one in catalog.classes.items():
             given = self._options(f"hostmend_{name}_", one.policy, task_vars, defaults=False)
             if name == role:
-                given.update(self._options(f"{name}_", one.policy, task_vars, defaults=False))
+                own = {key: option for key, option in one.policy.items() if option.role}
+                given.update(self._options(f"{name}_", own, task_vars, defaults=False))
             if given:
                 policy[name] = given
         return policy

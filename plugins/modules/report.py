@@ -21,13 +21,14 @@ options:
   output:
     description:
       - Directory on the controller for C(report.json) and C(report.html). It is made where it is missing.
-      - Left out, nothing is written.
+      - Left out, it is the variable C(hostmend_output); without that, nothing is written. What the facts of a host set does
+        not count.
     type: path
   fail_on:
     description:
-      - Fail when a finding of this severity or above is open.
+      - Fail when a finding of this severity or above is open. Left out, it is the variable C(hostmend_fail_on).
     type: str
-    choices: [high, medium, low]
+    choices: [high, medium, low, never]
 attributes:
   check_mode:
     description: The report is made in check mode too.
@@ -66,6 +67,11 @@ files:
   type: list
   elements: str
   sample: [/home/me/reports/report.json, /home/me/reports/report.html]
+directory:
+  description: Where it was written.
+  returned: when O(output) is given
+  type: str
+  sample: /home/me/reports
 score:
   description: The score of the fleet, of 100; null where no host could be audited.
   returned: always

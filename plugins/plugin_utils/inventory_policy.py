@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -46,6 +47,14 @@ def of_operator(task_vars: dict[str, Any]) -> dict[str, Any]:
         host = known.get("inventory_hostname") or "the host"
         raise AnsibleActionFail(f"the facts of {host} set {lost[0]}, which is the inventory's to say")
     return known
+
+
+def of_other(hostvars: Any, name: str, wanted: Iterable[str]) -> dict[str, Any]:
+    """Return those of another host's variables that are wanted, without any that comes from its facts."""
+    facts = facts_of({"hostvars": hostvars, "inventory_hostname": name})
+    variables = hostvars[name]
+    given = {key: variables[key] for key in wanted if key in variables}
+    return {key: value for key, value in given.items() if key not in facts or not _same(value, facts[key])}
 
 
 def role_of(task: Any) -> str:

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from ansible import constants
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import inventory_policy
 from ansible_collections.hostmend.hardening.plugins.plugin_utils.controller import part
 
 
@@ -58,10 +59,16 @@ def name() -> str:
     return f"{stamp}-{digest[:6]}"
 
 
+def given(task_vars: dict[str, Any]) -> str:
+    """Return the name that the caller gives the run, in signs that a path may have; '' where it gives none."""
+    known = inventory_policy.without_facts(task_vars).get("hostmend_run")
+    return re.sub(r"[^A-Za-z0-9._-]", "-", str(known)) if known else ""
+
+
 def filled_in(task: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
     """Return a task's arguments with the run and the role."""
     arguments = dict(task.args)
-    arguments["run"] = arguments.get("run") or task_vars.get("hostmend_run") or name()
+    arguments["run"] = arguments.get("run") or given(task_vars) or name()
     if not arguments.get("role"):
         role = getattr(task, "_role", None)
         arguments["role"] = role.get_name().rsplit(".", 1)[-1] if role else "play"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -103,9 +104,47 @@ def _role(root: Path, one: catalogue.IssueClass, catalog: catalogue.Catalog) -> 
         default = environment.from_string(value).render(common)
         if not _same(default, option.default):
             made.append(f"role {one.name}: the default of {variable} is {default!r}, {option.default!r} here")
+    for variable, option in options.items():
+        if variable in arguments:
+            made += _argument(f"role {one.name}: {variable}", specs["options"][variable], option)
+    made += _readme(role, one.name, options)
     for variable in sorted(set(options) ^ arguments):
         place = "meta/argument_specs.yml" if variable in options else "the catalogue"
         made.append(f"role {one.name}: {variable} is not in {place}")
+    return made
+
+
+def _argument(where: str, spec: dict[str, Any], option: catalogue.Option) -> list[str]:
+    """Return what meta/argument_specs.yml says otherwise of an option than the catalogue."""
+    wanted = {
+        "type": option.type,
+        "elements": option.elements,
+        "choices": list(option.choices) or None,
+        "no_log": option.secret or None,
+    }
+    made = [f"{where} has {key} {spec.get(key)!r} in its argument spec, {value!r} here" for key, value in wanted.items()
+            if not _same(spec.get(key), value)]  # fmt: skip
+    if not _same(spec.get("default"), option.default):
+        made.append(f"{where} has default {spec.get('default')!r} in its argument spec, {option.default!r} here")
+    return made
+
+
+def _readme(role: Path, name: str, options: dict[str, catalogue.Option]) -> list[str]:
+    """Return what the table of options in a role's README says otherwise than the catalogue, where it has one."""
+    path = role / "README.md"
+    if not path.is_file():
+        return []
+    rows = dict(re.findall(r"^\| `([a-z0-9_]+)` \| ([^|]*?) \|", path.read_text("utf-8"), re.M))
+    rows = {variable: default for variable, default in rows.items() if variable.startswith(f"{name}_")}
+    if not rows:
+        return []  # it refers to the page of all options
+    made = [f"role {name}: its README has no row for {variable}" for variable in sorted(set(options) - set(rows))]
+    made += [f"role {name}: its README has {variable}, the catalogue does not" for variable in sorted(set(rows) - set(options))]
+    for variable in sorted(set(rows) & set(options)):
+        default = yaml.safe_load(rows[variable].strip("`"))
+        if not _same(default, options[variable].default):
+            wanted = options[variable].default
+            made.append(f"role {name}: the default of {variable} in its README is {default!r}, {wanted!r} here")
     return made
 
 

@@ -13,9 +13,12 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from ansible_collections.hostmend.hardening.plugins.filter.open_findings import open_findings
+from jinja2.nativetypes import NativeEnvironment
 
 from hostmend import catalog
 from hostmend.cli import hostmend
+from hostmend.core import validation
 from tests.support import tree
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
@@ -68,6 +71,20 @@ def test_the_example_finds_what_it_says(example, detector, tmp_path):
     assert verdicts() == ["open", mine]
     (tmp_path / "etc" / "gshadow").unlink()
     assert verdicts() == ["open", "not_applicable"]
+
+
+def test_the_role_of_the_example_is_told_what_to_mend(example, detector):
+    facts = {"files": [{"path": "/etc/shadow", "there": True, "mode": 0o644, "uid": 0}]}
+    made = catalog.load(example / "src/hostmend/catalog")
+    (finding,) = validation.with_sound_remedies(detector["check"](facts, detector["POLICY"]), made)
+    variables = yaml.safe_load((example / "roles/shadow/vars/main.yml").read_text("utf-8"))
+    environment = NativeEnvironment()
+    environment.filters["hostmend.hardening.open_findings"] = open_findings
+    other = {**finding, "class": "redis"}
+    known = {"__shadow_audit": {"chosen": [{**finding, "status": "open"}, other]}}
+    for name, text in variables.items():
+        known[name] = environment.from_string(text).render(known)
+    assert list(known["__shadow_files"]) == ["/etc/shadow"]
 
 
 def test_the_test_of_the_example_passes(example, detector, monkeypatch):

@@ -7,7 +7,8 @@ from tests.support import tree
 from tests.support.catalog_data import GOOD
 
 DEFAULTS = 'door_exempt: "{{ hostmend_door_exempt | default([]) }}"\n'
-SPECS = "argument_specs: {main: {options: {door_exempt: {type: list}}}}\n"
+SPECS = "argument_specs: {main: {options: {door_exempt: {type: list, default: []}}}}\n"
+README = "| variable | default | |\n| --- | --- | --- |\n| `door_exempt` | `[]` | doors that may be open |\n"
 DETECTOR = """
 NAME = "door"
 CHECKS = ("door.open",)
@@ -26,6 +27,7 @@ def made(tmp_path):
         Path("roles/door/tasks/main.yml"): "",
         Path("roles/door/defaults/main.yml"): DEFAULTS,
         Path("roles/door/meta/argument_specs.yml"): SPECS,
+        Path("roles/door/README.md"): README,
         Path("molecule/door/molecule.yml"): "",
     }
     for path, text in files.items():
@@ -105,6 +107,27 @@ def test_a_tree_that_keeps_the_rule_has_no_fault(made):
             "door_exempts",
             "role door: door_exempts is not in the catalogue",
         ),
+        (
+            "roles/door/meta/argument_specs.yml",
+            "type: list",
+            "type: str",
+            "role door: door_exempt has type 'str' in its argument spec, 'list' here",
+        ),
+        (
+            "roles/door/meta/argument_specs.yml",
+            "default: []",
+            "default: [1]",
+            "role door: door_exempt has default [1] in its argument spec, [] here",
+        ),
+        (
+            "roles/door/meta/argument_specs.yml",
+            "type: list",
+            "type: list, choices: [a]",
+            "role door: door_exempt has choices ['a'] in its argument spec, None here",
+        ),
+        ("roles/door/README.md", "`[]`", "`[1]`", "role door: the default of door_exempt in its README is [1], [] here"),
+        ("roles/door/README.md", "door_exempt", "door_wide", "role door: its README has no row for door_exempt"),
+        ("roles/door/README.md", "door_exempt", "door_wide", "role door: its README has door_wide, the catalogue does not"),
     ],
 )
 def test_each_breach_of_the_rule_is_a_fault(made, path, old, new, fault):

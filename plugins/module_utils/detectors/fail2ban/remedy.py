@@ -9,9 +9,10 @@ def of(finding, facts):
     """Return ``services`` that get a jail, whether the host is to have fail2ban (``bans``), and ``lockout``."""
     locks = finding["check"] == "fail2ban.no_lockout"
     service = finding["evidence"].get("persistent", {}).get("service")
-    about = facts["fail2ban"]
-    works = about.get("installed") and not about.get("complaint") and about.get("running")
-    # Where nothing bans, all services get a jail.
-    all_of_them = finding["check"] == "fail2ban.missing" and not works
-    services = sorted(facts["wanted"]) if all_of_them else [service] if service else []
+    services = [service] if service else []
+    if finding["check"] == "fail2ban.missing":
+        about = facts["fail2ban"]
+        works = about.get("installed") and not about.get("complaint") and about.get("running")
+        # Where nothing bans, all services get a jail.
+        services = services if works else sorted(facts["wanted"])
     return {"services": services, "bans": not locks, "lockout": locks}

@@ -9,10 +9,11 @@ import pytest
 from ansible.errors import AnsibleActionFail, AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.hostmend.hardening.plugins.action import confirm, image_sbom, journal, rollback, security_facts
+from ansible_collections.hostmend.hardening.plugins.action import confirm, image_sbom, journal, report, rollback, security_facts
 from ansible_collections.hostmend.hardening.plugins.filter.open_findings import FilterModule, open_findings
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.plugin_utils import inventory_policy
+from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as runs
 
 from hostmend.catalog import load
 from hostmend.core import plan, validation
@@ -194,8 +195,8 @@ def test_a_remedy_is_in_no_report() -> None:
     finding = found("redis.no_auth", NAME, remedy={"unit": "redis.service"})
     assert finding["remedy"] == {"unit": "redis.service"}
     run = {"id": "r", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z", "mode": "audit", "version": "1"}
-    report = model.build(run, {"h": {"status": "ok", "findings": [finding], "before": [finding]}}, load())
-    assert "remedy" not in report["hosts"]["h"]["findings"][0]
+    made = model.build(run, {"h": {"status": "ok", "findings": [finding], "before": [finding]}}, load())
+    assert "remedy" not in made["hosts"]["h"]["findings"][0]
 
 
 def test_roles_run_in_the_catalogues_order() -> None:
@@ -203,3 +204,49 @@ def test_roles_run_in_the_catalogues_order() -> None:
         return {"check": f"{name}.x", "class": name, "status": "open", "fix": {"role": name, "risk": "safe"}}
 
     assert plan.roles([of("b"), of("c"), of("a")], {"a": 5, "b": 0}) == ["b", "c", "a"]
+
+
+class Hostvars(dict):  # type: ignore[type-arg]
+    """The variables of all hosts, with the cache of their facts."""
+
+    def __init__(self, variables: dict[str, Any], facts: dict[str, Any]) -> None:
+        super().__init__(variables)
+        self._variable_manager = SimpleNamespace(_fact_cache=facts)
+
+
+def reported(variables: dict[str, dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what the report's action says of hosts whose facts are injected over their variables."""
+    seen = {name: {**given, **facts.get(name, {})} for name, given in variables.items()}
+    first = next(iter(seen))
+    task_vars = {**seen[first], "inventory_hostname": first, "hostvars": Hostvars(seen, facts), "ansible_play_hosts": list(seen),
+                 "ansible_play_hosts_all": list(seen)}  # fmt: skip
+    made, _sent = action(report, None, {}, task_vars)
+    result: dict[str, Any] = made.run(task_vars=task_vars)
+    return result
+
+
+def test_no_host_says_where_the_report_goes_or_what_is_in_it(tmp_path: Any) -> None:
+    audit = {"hostmend_audit": {"findings": [{**OPEN, "class": "redis"}]}}
+    evil = {"hostmend_output": str(tmp_path / "evil"), "hostmend_fail_on": "high", "hostmend_run": "../../evil",
+            "hostmend_audit_after": {"findings": []}, "hostmend_failure": "x"}  # fmt: skip
+    result = reported({"h": dict(audit)}, {"h": evil})
+    assert "files" not in result
+    assert not result.get("failed")
+    assert any("1 open" in line for line in result["msg"])
+    good = {**audit, "hostmend_output": str(tmp_path / "good"), "hostmend_fail_on": "high"}
+    result = reported({"h": dict(good), "other": dict(good)}, {"h": evil})
+    assert result["directory"] == str(tmp_path / "good")
+    assert result["failed"]
+    assert not (tmp_path / "evil").exists()
+    assert "evil" not in (tmp_path / "good/report.json").read_text()
+
+
+def test_the_run_is_named_by_the_operator_alone() -> None:
+    assert runs.given({"hostmend_run": "20260101 a/b"}) == "20260101-a-b"
+    assert runs.given({"hostmend_run": "evil", "ansible_facts": {"hostmend_run": "evil"}}) == ""
+
+
+def test_each_role_that_failed_is_in_the_report() -> None:
+    result = reported({"h": {"hostmend_audit": {"findings": []}, "hostmend_failures": ["redis, Do it: no", "ports, x: y"]}}, {})
+    assert result["failed"]
+    assert any("redis, Do it: no; ports, x: y" in line for line in result["msg"])
