@@ -225,14 +225,18 @@ LARGEST_REMEDY = 64 * 1024
 def with_sound_remedies(findings: list[dict[str, Any]], catalog: Catalog) -> list[dict[str, Any]]:
     """Return the findings, whose remedies are as the catalogue's ``remedy`` of their class says.
 
+    An open finding without one is for a person: its role could not know what to do.
+
     :raises HostmendError: where a member of one is not known, or of another type, or the remedy is too large.
     """
     for finding in findings:
         remedy = finding.get("remedy")
-        if not remedy:
-            continue
         issue_class = catalog.classes.get(finding["class"])
         known = issue_class.remedy if issue_class is not None else {}
+        if not remedy:
+            if known and finding["status"] == "open":
+                finding["risk"] = "manual"
+            continue
         for name, value in remedy.items():
             if name not in known:
                 raise HostmendError(f"{_REFUSED}: the remedy of {finding['check']} has an unknown member {str(name)[:80]!r}")

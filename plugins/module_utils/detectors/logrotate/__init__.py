@@ -180,12 +180,13 @@ def _device(host, path):
 
 def check(facts, policy):
     """Return the findings of the facts."""
-    if not facts["installed"]:
-        return _not_installed(facts, policy)
-    findings = [passed(MISSING, "logrotate", reason="logrotate is installed"), _judge_runs(facts, policy)]
-    findings += _judge_errors(facts)
-    findings += _judge_coverage(facts, policy)
-    findings += _judge_retention(facts, policy)
+    if facts["installed"]:
+        findings = [passed(MISSING, "logrotate", reason="logrotate is installed"), _judge_runs(facts, policy)]
+        findings += _judge_errors(facts)
+        findings += _judge_coverage(facts, policy)
+        findings += _judge_retention(facts, policy)
+    else:
+        findings = _not_installed(facts, policy)
     return with_remedies(findings, lambda each: remedy.of(each, policy))
 
 

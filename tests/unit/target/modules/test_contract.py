@@ -68,7 +68,7 @@ def answer(*findings: dict[str, Any]) -> dict[str, Any]:
     return {"findings": given, "classes": {}, "system": {"running": True}, "ansible_facts": {"hostmend": {"redis": {}}, "x": 1}}
 
 
-OPEN = {"check": "redis.no_auth", "status": "open", "resource": NAME, "evidence": {}}
+OPEN = {"check": "redis.no_auth", "status": "open", "resource": NAME, "evidence": {}, "remedy": {"auth": True}}
 
 
 def audited(variables: dict[str, Any], role: str | None = "redis") -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -189,6 +189,13 @@ def test_a_remedy_is_of_the_form_that_the_catalogue_gives_it() -> None:
     for wrong in ({"unit": 5}, {"auth": 1}, {"port": True}, {"shell": "x"}, {"unit": "x" * 70000}):
         with pytest.raises(HostmendError, match=r"redis\.no_auth"):
             judged(wrong)
+
+
+def test_what_has_no_remedy_is_for_a_person() -> None:
+    made, _sent = action(security_facts, "redis", answer({**OPEN, "remedy": {}}), {}, gather_subset=["redis"])
+    result = made.run(task_vars={})
+    assert result["chosen"] == []
+    assert result["findings"][0]["fix"]["risk"] == "manual"
 
 
 def test_a_remedy_is_in_no_report() -> None:
