@@ -439,8 +439,8 @@ def probe(units, wanted, before, failed, seconds):
         states = units.read() if wanted else {}
         running = [name for name, state in states.items() if state.get("ActiveState") in ACTIVE]
         now = bound(before)
-        # A socket of UDP may have been shared: only the very same one counts as still there.
-        still = [row for row, inodes in now.items() if row.startswith("tcp") or inodes & before[row]]
+        # Only the very same socket counts as still there: another of the same address is somebody else's.
+        still = [row for row, inodes in now.items() if inodes & before[row]]
         if not running and not still:
             break
         if time.monotonic() > until:

@@ -8,9 +8,7 @@ A unit named here is not a fault as such. Whether it runs, whether something nee
 connected to it is for the detector to find out.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 UNNEEDED = "services.unneeded"
 LEGACY = "services.legacy_plaintext"
@@ -21,10 +19,10 @@ class Service(NamedTuple):
 
     name: str
     check: str
-    units: tuple[str, ...] = ()  # globs, with the type
-    entries: tuple[str, ...] = ()  # service names in inetd.conf and xinetd
-    programs: tuple[str, ...] = ()  # file names of the daemon
-    servers: tuple[str, ...] = ()  # an entry counts only with one of these as its program; empty: with any
+    units: Tuple[str, ...] = ()  # globs, with the type
+    entries: Tuple[str, ...] = ()  # service names in inetd.conf and xinetd
+    programs: Tuple[str, ...] = ()  # file names of the daemon
+    servers: Tuple[str, ...] = ()  # an entry counts only with one of these as its program; empty: with any
     excuse: str = ""  # which look at the host may show that it is needed
     use_excuses: bool = False  # being connected to shows that it is needed
 
@@ -63,7 +61,7 @@ SERVICES = (
     Service("rpcbind", UNNEEDED, ("rpcbind.socket", "rpcbind.service", "portmap.service"), ("sunrpc",),
             ("rpcbind", "portmap"), excuse="rpc", use_excuses=True),
     Service("avahi", UNNEEDED, ("avahi-daemon.socket", "avahi-daemon.service", "avahi-dnsconfd.service"),
-            (), ("avahi-daemon", "avahi-dnsconfd"), use_excuses=True),
+            (), ("avahi-daemon", "avahi-dnsconfd"), excuse="published", use_excuses=True),
     Service("cups", UNNEEDED, ("cups.socket", "cups.path", "cups.service", "cups-browsed.service", "cups-lpd.socket",
                                "cups-lpd@*.service"),
             ("printer",), ("cupsd", "cups-browsed"), excuse="printers", use_excuses=True),
@@ -74,3 +72,12 @@ SERVICES = (
 # Which of these services registers an RPC program with rpcbind.
 RPC_OWNERS = {100003: "nfs", 100005: "nfs", 100021: "nfs", 100227: "nfs", 100024: "nfs",
               100004: "nis", 100007: "nis", 100009: "nis", 100001: "rwho", 100002: "rwho", 100008: "rwho"}
+
+
+def services_of(policy: Dict[str, Any]) -> Tuple[Service, ...]:
+    """Return the table with what the policy adds: each glob of it is a service of its own."""
+    added = tuple(Service(glob, check, (glob if "." in glob else glob + ".service",))
+                  for check, option in ((UNNEEDED, "unneeded"),
+                                        (LEGACY, "legacy_plaintext"))
+                  for glob in (policy.get(option) or ()) if isinstance(glob, str) and glob)
+    return SERVICES + added
