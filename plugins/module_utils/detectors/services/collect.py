@@ -132,10 +132,16 @@ def _collect_listeners(host: Any, facts: Dict[str, Any], units: Dict[str, Dict[s
             facts["peers"].append({"port": row[1], "peer": row[2]})
 
 
+def _template(name: str) -> str:
+    """Return the template of an instance: ``telnet@.service`` of ``telnet@4.service``."""
+    stem, at, rest = name.partition("@")
+    return "%s@.%s" % (stem, rest.rpartition(".")[2]) if at else name
+
+
 def _own_unit(unit: Any, units: Dict[str, Dict[str, Any]]) -> str:
     """Return the name of a unit, of an instance its template's where that is known and the instance is not."""
     name = unit or ""
-    template = re.sub(r"@.*(\.\w+)\Z", r"@\1", name)
+    template = _template(name)
     return template if name not in units and template in units else name
 
 

@@ -12,6 +12,7 @@ ACTIVE = ("active", "activating", "reloading", "refreshing")
 NETWORK_FILESYSTEMS = ("nfs", "nfs4")
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system",
                 "/lib/systemd/system", "/usr/lib/systemd/system")
+PRINTERS = ("<printer ", "<defaultprinter ", "<class ", "<defaultclass ")
 MOST_FILES = 500
 MOST_REASONS = 20
 NIS_MAPS = ("passwd", "group", "shadow", "hosts", "netgroup", "automount", "passwd_compat", "group_compat", "shadow_compat")
@@ -222,7 +223,7 @@ def _printers(host: Any, _units: Units) -> Look:
         text, gap = _text(host, name)
         if gap:
             return [], gap
-        if re.search(r"^\s*<(Default)?(Printer|Class)\s", text, re.MULTILINE | re.IGNORECASE):
+        if any(line.lower().lstrip().startswith(PRINTERS) for line in text.splitlines()):
             return ["%s has a printer" % name], ""
     return [], ""
 
