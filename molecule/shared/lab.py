@@ -22,8 +22,14 @@ KEPT = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent")) / "k
 
 
 def report(phase: str) -> dict[str, Any]:
-    """Return the report of a phase: ``foretold`` (check mode, before) or ``mended``."""
+    """Return the report of a phase: ``foretold`` (check mode, before) or ``mended``.
+
+    Hosts of the group ``alone`` were mended by the role alone, and their report is that of ``converge``.
+    """
     made: dict[str, Any] = json.loads((KEPT / phase / "report.json").read_text())
+    alone = KEPT / "alone" / "report.json"
+    if phase == "mended" and alone.exists():
+        made["hosts"].update(json.loads(alone.read_text())["hosts"])
     return made
 
 

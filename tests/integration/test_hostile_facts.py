@@ -267,3 +267,34 @@ def test_plain_playbooks_with_it(hostmend: Command, fleet: Fleet, inventory: str
         assert (tmp_path / playbook / "report.html").exists(), done.stdout + done.stderr
         assert_page_harmless(tmp_path / playbook / "report.html")
     assert_nothing_executed(fleet)
+
+
+def test_under_a_configuration_that_injects_facts_it_names_no_path(
+    hostmend: Command, fleet: Fleet, tmp_path: Path
+) -> None:
+    """Facts of modules that are not ours become variables there, above the inventory."""
+    inventory = fleet.inventory(
+        "injected", {"hostile": {"ansible_python_interpreter": "/usr/local/bin/forged", "hostmend_max_risk": "safe"}}
+    )
+    (tmp_path / "ansible.cfg").write_text(
+        f"[defaults]\ninject_facts_as_vars = True\ncollections_path = {ROOT}/.ansible/collections\npipelining = True\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "play.yml").write_text(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - {ansible.builtin.stat: {path: /}}\n"
+        f"- ansible.builtin.import_playbook: {ROOT}/playbooks/remediate.yml\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, tmp_path / "play.yml", "-b"],
+        cwd=tmp_path,
+        env={**hostmend.environ, "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    # It has set a policy of its own, so nothing is believed of it, and nothing goes where it says.
+    assert "which is the inventory's to say" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert_nothing_executed(fleet)
