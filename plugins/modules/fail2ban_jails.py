@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Writes C(/etc/fail2ban/jail.d/zz-hostmend.conf) with a jail for each service, with the log that the service really
     writes, the ports that it really listens on, and a ban that works on this host. C(jail.local) and the C(*.local)
-    files of C(jail.d) are the administrator's and win over it.
+    files of C(jail.d) are the administrator's and win over it. Of a jail that these set and that sees nothing, only the
+    keys at fault are set, by C(/etc/fail2ban/jail.d/zz-hostmend.local), which is read after them.
   - With O(state=running), fail2ban is enabled and reloaded (or started), and the detector of the class C(fail2ban) must
     find each of the jails active and not blind.
   - Logs that a jail reads and that are not there are made empty, now and by C(systemd-tmpfiles) at each boot, as
@@ -112,14 +113,23 @@ changes:
 """
 
 import os
+import shutil
+import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils import policy as policies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import config
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import jails
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import files
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban as detector
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.collect import complaint_of
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import MISSING
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import NO_LOCKOUT
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import UNIT
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import installed
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
 
 ARGUMENTS = dict(
@@ -137,10 +147,10 @@ ARGUMENTS = dict(
     policy=dict(type="dict", default={}),
     seconds=dict(type="int", default=60),
 )
-UNIT = detector.UNIT
+MOST_FILES, MOST_BYTES = 2000, 20 * 1024 * 1024
 
 
-class Trouble(Exception):
+class JailsError(HostError):
     """What was asked for could not be done; the message is for a person."""
 
 
@@ -159,67 +169,116 @@ def facts_of(asked):
     return detector.collect(Host(running=None if asked["live"] else False), policy), policy
 
 
+def texts_of(facts, asked):
+    """Return ({file: its text}, the logs that must be there)."""
+    server = files.read("/etc/fail2ban/fail2ban.local") or files.read("/etc/fail2ban/fail2ban.conf")
+    whole, logs = jails.render(facts, asked, jails.chosen(facts, asked["services"]), server)
+    more, more_logs = jails.render_local(facts, asked, asked["services"], config.OWN_FILE)
+    local, local_logs = jails.render_local(facts, asked, asked["services"], config.OWN_LOCAL)
+    texts = {config.OWN_FILE: whole + more if whole + more != jails.HEAD or files.read(config.OWN_FILE) else "",
+             config.OWN_LOCAL: jails.HEAD_LOCAL + local if local else ""}
+    return texts, list(dict.fromkeys(logs + more_logs + local_logs))
+
+
+def watched(facts, asked, path):
+    """Return what a file of ours is about, for a person."""
+    names = sorted(jails.overridden(facts, asked["services"])[path])
+    if path == config.OWN_FILE:
+        names = sorted(set(jails.chosen(facts, asked["services"]) + names))
+    return "watches %s" % ", ".join(names)
+
+
 def written(module, asked, result):
     """Write the jails and make the logs that they read."""
     facts = facts_of(asked)[0]
     # What the audit has found is watched, also where another role has closed a port to strangers since.
     facts["wanted"] = dict(asked["wanted"], **facts["wanted"])
-    before = files.read(detector.OWN_FILE)
-    watched = jails.chosen(facts, asked["services"])
-    server = files.read("/etc/fail2ban/fail2ban.local") or files.read("/etc/fail2ban/fail2ban.conf")
-    after, logs = jails.render(facts, asked, watched, server)
-    boot, had = jails.tmpfiles(logs), files.read(jails.TMPFILES)
+    texts, logs = texts_of(facts, asked)
+    texts[jails.TMPFILES] = jails.tmpfiles(logs)
+    before = dict((path, files.read(path)) for path in texts)
     logs = [path for path in logs if not os.path.lexists(path)]
-    if after == before and boot == had and not logs:
+    changes = [path for path in texts if texts[path] != before[path]
+               and not (path == jails.TMPFILES and not before[path] and texts[path] == jails.tmpfiles([]))]
+    if not changes and not logs:
         return
     result["changes"] += [{"kind": "file", "name": path, "action": "created empty"} for path in logs]
-    if after != before:
-        result["changes"].append({"kind": "file", "name": detector.OWN_FILE, "action": "watches %s" % ", ".join(watched)})
-        result["diff"].append({"before_header": detector.OWN_FILE, "after_header": detector.OWN_FILE,
-                               "before": before, "after": after})
-    if boot != had:
-        result["changes"].append({"kind": "file", "name": jails.TMPFILES, "action": "makes logs at boot"})
-        result["diff"].append({"before_header": jails.TMPFILES, "after_header": jails.TMPFILES,
-                               "before": had, "after": boot})
+    for path in changes:
+        result["changes"].append({"kind": "file", "name": path, "action": "makes logs at boot" if path == jails.TMPFILES
+                                  else watched(facts, asked, path)})
+        result["diff"].append({"before_header": path, "after_header": path, "before": before[path], "after": texts[path]})
     result["changed"] = True
+    tested = facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]
+    if tested:
+        rehearse(module, texts, facts)
     if module.check_mode:
         return
     for path in logs:
         make_log(path)
-    if boot != had:
-        files.write(module, jails.TMPFILES, boot)
-    if after != before:
-        files.write(module, detector.OWN_FILE, after)
-    if facts["fail2ban"]["installed"] and "python3-systemd" not in facts["install"]:
-        validate(module, before)
+    for path in changes:
+        put(module, path, texts[path])
+    if tested:
+        validate(module, dict((path, before[path]) for path in changes))
+
+
+def put(module, path, text):
+    """Write one of our files, or remove it where it has nothing to say."""
+    if text:
+        files.write(module, path, text)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def rehearse(module, texts, facts):
+    """Have fail2ban test a copy of its configuration with our files in it, before anything is changed."""
+    place = os.path.join(tempfile.mkdtemp(dir=module.tmpdir), "fail2ban")
+    total, count = 0, 0
+    for folder, folders, names in os.walk(config.FOLDER):
+        os.makedirs(place + folder[len(config.FOLDER):], mode=0o700)
+        folders[:] = [name for name in folders if not os.path.islink(os.path.join(folder, name))]
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path):
+                continue
+            total, count = total + os.path.getsize(path), count + 1
+            if total > MOST_BYTES or count > MOST_FILES:
+                return  # it is tested once it is written
+            shutil.copyfile(path, place + path[len(config.FOLDER):])
+    for path, text in texts.items():
+        if path.startswith(config.FOLDER + "/"):
+            target = place + path[len(config.FOLDER):]
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            with open(target, "wb") as handle:
+                handle.write(text.encode("utf-8", "surrogateescape"))
+    code, out, err = module.run_command(["fail2ban-client", "-c", place, "-t"], environ_update={"LC_ALL": "C"})
+    complaint, without_log = complaint_of(out + "\n" + err) if code else ("", [])
+    ours = [one["jail"] for one in facts["wanted"].values()] + ["recidive"]
+    if code and not (without_log and all(jail in ours for jail in without_log)):
+        raise JailsError("fail2ban would not accept its configuration with these jails: %s" % complaint)
 
 
 def validate(module, before):
-    """Have fail2ban test its configuration; put our file back where it does not pass."""
+    """Have fail2ban test its configuration; put our files back where it does not pass."""
     code, out, err = module.run_command(["fail2ban-client", "-t"], environ_update={"LC_ALL": "C"})
     if code == 0:
         return
-    if before:
-        files.write(module, detector.OWN_FILE, before)
-    elif os.path.exists(detector.OWN_FILE):
-        os.unlink(detector.OWN_FILE)
-    raise Trouble("fail2ban does not accept its configuration, so ours was put back: %s"
-                  % detector.complaint_of(out + "\n" + err)[0])
+    for path, text in before.items():
+        put(module, path, text)
+    raise JailsError("fail2ban does not accept its configuration, so ours was put back: %s" % complaint_of(out + "\n" + err)[0])
 
 
 def systemctl(module, *words):
-    """Run systemctl; its failure is trouble."""
+    """Run systemctl; its failure is an error."""
     code, out, err = module.run_command(["systemctl"] + list(words))
     if code:
-        raise Trouble("systemctl %s: %s" % (" ".join(words), (err or out).strip()[:300]))
+        raise JailsError("systemctl %s: %s" % (" ".join(words), (err or out).strip()[:300]))
 
 
 def running(module, asked, result):
     """Enable fail2ban, and have it run with what is written."""
     if module.check_mode and asked["fresh"]:
         return
-    if not detector.installed(Host()):
-        raise Trouble("fail2ban is not installed")
+    if not installed(Host()):
+        raise JailsError("fail2ban is not installed")
     state = module.run_command(["systemctl", "is-enabled", UNIT])[1].strip()
     active = asked["live"] and module.run_command(["systemctl", "is-active", UNIT])[1].strip() == "active"
     steps = [] if state in ("enabled", "enabled-runtime", "static") else ["enable"]
@@ -232,7 +291,7 @@ def running(module, asked, result):
         return
     code, out, err = module.run_command(["fail2ban-client", "-t"], environ_update={"LC_ALL": "C"})
     if code:
-        raise Trouble("fail2ban does not accept its configuration: %s" % detector.complaint_of(out + "\n" + err)[0])
+        raise JailsError("fail2ban does not accept its configuration: %s" % complaint_of(out + "\n" + err)[0])
     if state == "masked":
         systemctl(module, "unmask", UNIT)
     for step in steps:
@@ -243,7 +302,7 @@ def running(module, asked, result):
         # A plain reload leaves a jail whose action changes without any action. Bans are kept over this one.
         code, out, err = module.run_command(["fail2ban-client", "reload", "--restart"], environ_update={"LC_ALL": "C"})
         if code:
-            raise Trouble("fail2ban does not reload: %s" % detector.complaint_of(out + "\n" + err)[0])
+            raise JailsError("fail2ban does not reload: %s" % complaint_of(out + "\n" + err)[0])
     if asked["live"]:
         probe(asked)
 
@@ -253,13 +312,13 @@ def probe(asked):
     until = time.monotonic() + asked["seconds"]
     while True:
         facts, policy = facts_of(asked)
-        wrong = [one for one in detector.check(facts, policy) if one["check"] != detector.NO_LOCKOUT
+        wrong = [one for one in detector.check(facts, policy) if one["check"] != NO_LOCKOUT
                  and one["status"] in ("open", "unknown")
-                 and (one["check"] == detector.MISSING or service_of(one) in asked["services"])]
+                 and (one["check"] == MISSING or service_of(one) in asked["services"])]
         if not wrong:
             return
         if time.monotonic() > until:
-            raise Trouble("fail2ban does not watch as it should: %s: %s" % (wrong[0]["resource"], wrong[0]["reason"]))
+            raise JailsError("fail2ban does not watch as it should: %s: %s" % (wrong[0]["resource"], wrong[0]["reason"]))
         time.sleep(0.5)
 
 
@@ -275,7 +334,7 @@ def main():
     result = {"changed": False, "changes": [], "diff": []}
     try:
         (written if asked["state"] == "written" else running)(module, asked, result)
-    except (Trouble, jails.JailError, client.ClientError, policies.PolicyError) as trouble:
+    except (JailsError, jails.JailError, client.ClientError, policies.PolicyError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

@@ -16,7 +16,9 @@ description:
     hand what authselect writes, it fails and says what to do, in check mode too.
   - Afterwards the stacks must lock an account that fails, let in one that does not, and set its count back. If they do
     not, the module fails, and a rollback brings back what was before.
-  - The account root is never locked.
+  - The account root is never locked. Where C(/etc/security/faillock.conf) has it locked (C(even_deny_root)), the lines
+    read C(/etc/security/faillock-hostmend.conf) in its place, a copy without that; with authselect, the module fails and
+    says so.
 author:
   - hostmend maintainers (@hostmend)
 options:
@@ -60,34 +62,15 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import authselect
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import profiles
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import stack
 from ansible_collections.hostmend.hardening.plugins.module_utils.common import files as text_file
+from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
-FOLDER = "/usr/share/pam-configs"
-# The count comes first, and its failure after every other module that knows passwords: so two profiles.
-PROFILES = {
-    "hostmend-faillock-preauth": """Name: Turn away locked accounts (hostmend)
-Default: no
-Priority: 1024
-Auth-Type: Primary
-Auth:
-\trequisite pam_faillock.so preauth %(options)s
-Account-Type: Primary
-Account:
-\trequired pam_faillock.so
-""",
-    "hostmend-faillock": """Name: Count failed logins (hostmend)
-Default: no
-Priority: 0
-Auth-Type: Primary
-Auth:
-\t[default=die] pam_faillock.so authfail %(options)s
-""",
-}
 STACKS = {"auth": "/etc/pam.d/common-auth", "account": "/etc/pam.d/common-account"}
 
 
-class Trouble(Exception):
+class LockoutError(HostError):
     """What was asked for could not be done; the message is for a person."""
 
 
@@ -101,24 +84,28 @@ def read(path):
 
 
 def run(module, argv):
-    """Run a command; its failure is trouble."""
+    """Run a command; its failure is an error."""
     code, out, err = module.run_command(argv, environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
     if code:
-        raise Trouble("%s: %s" % (" ".join(argv), (err or out).strip()[:300]))
+        raise LockoutError("%s: %s" % (" ".join(argv), (err or out).strip()[:300]))
 
 
 def by_profiles(module, asked, result):
     """Add the lockout by pam-auth-update."""
-    options = "deny=%d unlock_time=%d" % (asked["deny"], asked["unlock_time"])
-    texts = dict(("%s/%s" % (FOLDER, name), text % {"options": options}) for name, text in PROFILES.items())
+    texts = profiles.texts(asked["deny"], asked["unlock_time"], read(stack.CONF) or "")
     wrong = stack.judged(read, "common-auth", "common-account").wrong
     files = [path for path, text in texts.items() if read(path) != text]
     if not wrong and not files:
         return
     if not wrong and read(next(iter(texts))) is None:
         return  # somebody else's lockout works
+    edited = profiles.edited(read)
+    if edited:
+        raise LockoutError("%s was edited by hand, so pam-auth-update leaves it alone: run pam-auth-update --force once, or "
+                           "add pam_faillock by hand" % edited)
     result["changed"] = True
-    result["changes"] += [{"kind": "file", "name": path, "action": "profile for pam-auth-update"} for path in sorted(files)]
+    result["changes"] += [{"kind": "file", "name": path, "action": "profile for pam-auth-update" if path != profiles.OWN_CONF
+                           else "settings that leave root out"} for path in sorted(files)]
     result["changes"] += [{"kind": "file", "name": path, "action": "locks accounts after %d failures" % asked["deny"]}
                           for path in STACKS.values()]
     result["diff"] = [{"before_header": path, "after_header": path, "before": read(path) or "", "after": texts[path]}
@@ -128,13 +115,15 @@ def by_profiles(module, asked, result):
     for path in files:
         text_file.write(module, path, texts[path])
     before = dict((path, read(path)) for path in STACKS.values())
-    run(module, ["pam-auth-update", "--enable"] + sorted(PROFILES))
+    run(module, ["pam-auth-update", "--enable"] + sorted(profiles.PROFILES))
     seen = stack.judged(read, "common-auth", "common-account")
     if seen.wrong and before == dict((path, read(path)) for path in STACKS.values()):
-        raise Trouble("pam-auth-update leaves /etc/pam.d/common-* alone, as somebody has edited them: run pam-auth-update "
+        raise LockoutError("pam-auth-update leaves /etc/pam.d/common-* alone, as somebody has edited them: run pam-auth-update "
                       "--force once, or add pam_faillock by hand")
+    if seen.root_too:
+        raise LockoutError("PAM would lock root too")
     if seen.wrong or seen.settings["deny"] != str(asked["deny"]):
-        raise Trouble("PAM would not lock accounts as wanted: %s" % (
+        raise LockoutError("PAM would not lock accounts as wanted: %s" % (
             "; ".join(seen.wrong) or "deny is %s" % seen.settings["deny"]))
 
 
@@ -154,7 +143,7 @@ def by_authselect(module, asked, result):
     after = authselect.conf(before, asked["deny"], asked["unlock_time"])
     wrong = too_late(asked, lambda path: after if path == stack.CONF else texts.get(path) or read(path), authselect.STACKS)
     if wrong:
-        raise Trouble("with %s, the profile %s would not lock accounts as wanted: %s" % (authselect.FEATURE, words[0], wrong))
+        raise LockoutError("with %s, the profile %s would not lock accounts as wanted: %s" % (authselect.FEATURE, words[0], wrong))
     result["changed"], result["diff"] = True, []
     files = [(stack.CONF, after, "locks after %d failures" % asked["deny"])] if after != before else []
     files += [(os.path.realpath(path), text, authselect.FEATURE) for path, text in texts.items()]
@@ -172,7 +161,7 @@ def by_authselect(module, asked, result):
         run(module, ["authselect", "enable-feature", authselect.FEATURE])
     wrong = too_late(asked, read, authselect.STACKS)
     if wrong:
-        raise Trouble("PAM would not lock accounts as wanted: %s" % wrong)
+        raise LockoutError("PAM would not lock accounts as wanted: %s" % wrong)
 
 
 def body(text):
@@ -208,8 +197,8 @@ def main():
         elif there:
             by_profiles(module, asked, result)
         else:
-            raise Trouble("there is neither pam-auth-update nor authselect, so PAM is left alone")
-    except (Trouble, authselect.Hindrance) as trouble:
+            raise LockoutError("there is neither pam-auth-update nor authselect, so PAM is left alone")
+    except (LockoutError, authselect.AuthselectError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:
         module.fail_json(msg="%s: %s" % (error.filename or "the host", error.strerror), **result)

@@ -20,6 +20,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.software import
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import nginx
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import postfix
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import postgresql
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import sshd
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import LOCAL
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import WILD
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import address_of
@@ -47,38 +48,17 @@ MOST = 500
 NO_INIT = "there is no init in it that would start services: what listens is what it is run with"
 
 
-def sshd(host, service):
-    """Return where sshd listens: all Port and ListenAddress lines count, those of included files too."""
-    main = host.read("/etc/ssh/sshd_config") or ""
-    text = ""
-    for line in main.splitlines():
-        words = line.split()
-        if len(words) > 1 and words[0].lower() == "include":
-            for pattern in words[1:]:
-                text += "\n".join(_files(host, pattern if pattern.startswith("/") else "/etc/ssh/" + pattern)) + "\n"
-        else:
-            text += line + "\n"
-    ports, where = [], []
-    for line in text.splitlines():
-        words = line.replace("=", " ", 1).split()
-        if len(words) < 2:
-            continue
-        if words[0].lower() == "match":
-            break
-        if words[0].lower() == "port" and words[1].isdecimal():
-            ports.append(int(words[1]))
-        elif words[0].lower() == "listenaddress":
-            where.append(words[1])
-    flags = list(service.argv)
-    ports = [int(flags[at + 1]) for at, word in enumerate(flags[:-1]) if word == "-p" and flags[at + 1].isdecimal()] or ports
+def ssh(host, service):
+    """Return where sshd listens: all Port and ListenAddress lines count, those of included files and its options too."""
+    settings = sshd.read_files(host, sshd.options_of(service.argv[1:]))
     made = []
-    for one in where or ["*"]:
-        match = re.match(r"\[?([^\]]*?)\]?:(\d+)\Z", one) if one.count(":") == 1 or one.startswith("[") else None
-        addresses = address_of(match.group(1) if match else one)
+    for value in settings.values.get("listenaddress") or ["*"]:
+        text, port = sshd.split_address(value)
+        addresses = address_of(text)
         if addresses is None:
             return None
-        for port in [int(match.group(2))] if match else ports or [22]:
-            made += _on(addresses, port)
+        for one in [port] if port else sshd.ports(settings._replace(values={"port": settings.values.get("port", [])})):
+            made += _on(addresses, one)
     return made
 
 
@@ -182,7 +162,7 @@ def local(*ports):
 
 # Units, the name that the kernel shows of the process ("" for the program's own), and how to read where it listens.
 KNOWN = (
-    (("ssh.service", "sshd.service"), "sshd", sshd),
+    (("ssh.service", "sshd.service"), "sshd", ssh),
     (("redis*.service", "valkey*.service", "keydb*.service"), "", redis),
     (("mariadb*.service", "mysql*.service", "mysqld*.service"), "", mysql.listeners),
     (("postgresql*.service",), "postgres", postgresql.listeners),

@@ -4,14 +4,14 @@
 
 """What bans beside fail2ban: CrowdSec, sshguard and DenyHosts, which services they watch, and whether they hear of them."""
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import services
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import sshd
 
 # What CrowdSec knows are collections of its hub; sshguard's parser knows these services.
 CROWDSEC = {"ssh": "sshd", "dropbear": "sshd", "mysql": "mysql", "nginx": "nginx", "apache": "apache2",
@@ -22,7 +22,7 @@ MOST_SOURCES = 100
 FIELDS = {"-t": "SYSLOG_IDENTIFIER", "--identifier": "SYSLOG_IDENTIFIER", "-u": "_SYSTEMD_UNIT", "--unit": "_SYSTEMD_UNIT"}
 
 
-def collect(host):
+def collect(host: Any) -> Dict[str, Dict[str, Any]]:
     """Return what else bans here, {} for each that does not."""
     made = {"crowdsec": {}, "sshguard": {}, "denyhosts": {}}
     if host.live:
@@ -47,7 +47,7 @@ def collect(host):
     return made
 
 
-def _crowdsec(host, bouncers):
+def _crowdsec(host: Any, bouncers: List[str]) -> Dict[str, Any]:
     config = host.read("/etc/crowdsec/config.yaml") or ""
     told = re.search(r"^[ \t]*acquisition_path:\s*[\"']?(/[^\s\"']+)", config, re.M)
     folder = re.search(r"^[ \t]*acquisition_dir:\s*[\"']?(/[^\s\"']+)", config, re.M)
@@ -58,14 +58,14 @@ def _crowdsec(host, bouncers):
     return {"bouncers": bouncers, "collections": host.list("/etc/crowdsec/collections"), "sources": sources[:MOST_SOURCES]}
 
 
-def _denyhosts(host):
+def _denyhosts(host: Any) -> Dict[str, Any]:
     told = re.findall(r"^[ \t]*SECURE_LOG\s*=\s*(\S+)", host.read("/etc/denyhosts.conf") or "", re.M)
     return {"wrapped": any("libwrap.so" in (host.read(path) or "")
-                           for path in ("/usr/sbin/sshd",) + services.SESSION_PROGRAMS),
+                           for path in ("/usr/sbin/sshd",) + sshd.SESSION_PROGRAMS),
             "log": told[-1] if told else ""}
 
 
-def parse_acquisition(text):
+def parse_acquisition(text: str) -> List[Dict[str, Any]]:
     """Return what CrowdSec reads: {"kind", "files": patterns, "matches": of the journal}, one for each document of YAML.
 
     Only what these files hold is read: words, and lists of words in either notation.
@@ -81,9 +81,9 @@ def parse_acquisition(text):
     return made
 
 
-def _values(document):
+def _values(document: str) -> Dict[str, List[str]]:
     """Return {key: words} of the keys at the left edge."""
-    made, key = {}, None
+    made, key = {}, None  # type: Dict[str, List[str]], Optional[str]
     for line in document.splitlines():
         line = re.sub(r"(?:^|\s)#.*$", "", line).rstrip()
         start = re.match(r"([A-Za-z_]+):\s*(.*)$", line)
@@ -99,9 +99,9 @@ def _values(document):
     return made
 
 
-def _matches(words):
+def _matches(words: Sequence[str]) -> List[List[Tuple[str, str]]]:
     """Return a filter of journalctl as matches: one field's values are alternatives, fields narrow each other."""
-    fields, waiting = {}, None
+    fields, waiting = {}, None  # type: Dict[str, List[str]], Optional[str]
     for word in words:
         field, equals, value = word.partition("=")
         if waiting:
@@ -115,13 +115,13 @@ def _matches(words):
             fields.setdefault(word, []).append("")
     fields = dict((field, [value + ".service" if field == "_SYSTEMD_UNIT" and "." not in value else value for value in values])
                   for field, values in fields.items())
-    made = [[]]
+    made = [[]]  # type: List[List[Tuple[str, str]]]
     for field, values in fields.items():
         made = [terms + [(field, value)] for terms in made for value in values[:10]][:MOST_SOURCES]
     return made
 
 
-def in_charge(others):
+def in_charge(others: Mapping[str, Any]) -> str:
     """Return what bans here beside fail2ban; '' for nothing."""
     if others.get("crowdsec", {}).get("bouncers"):
         return "CrowdSec"
@@ -130,7 +130,7 @@ def in_charge(others):
     return "DenyHosts" if others.get("denyhosts", {}).get("wrapped") else ""
 
 
-def watches(others, name):
+def watches(others: Mapping[str, Any], name: str) -> bool:
     """Tell whether what is in charge looks for attacks on a service."""
     other = in_charge(others)
     if other == "CrowdSec":
@@ -138,7 +138,8 @@ def watches(others, name):
     return name in (SSHGUARD if other == "sshguard" else ("ssh",))
 
 
-def hears(host, others, service, logs):
+def hears(host: Any, others: Mapping[str, Any], service: Dict[str, Any],
+          logs: Mapping[str, Any]) -> Tuple[Optional[bool], str]:
     """Return (whether what is in charge reads what a service logs, or None; why not)."""
     other = in_charge(others)
     if other == "sshguard":
@@ -155,7 +156,8 @@ def hears(host, others, service, logs):
     return _heard(host, others["crowdsec"]["sources"], service, logs)
 
 
-def _heard(host, sources, service, logs):
+def _heard(host: Any, sources: Sequence[Mapping[str, Any]], service: Dict[str, Any],
+           logs: Mapping[str, Any]) -> Tuple[Optional[bool], str]:
     doubt = not sources or any(one["kind"] not in ("file", "journalctl") for one in sources)
     for one in sources:
         if one["kind"] == "journalctl" and logs["journal"]:
@@ -173,16 +175,16 @@ def _heard(host, sources, service, logs):
     return False, "nothing of CrowdSec's acquisition (acquis.yaml) takes %s" % what
 
 
-def _logs(service, logs, live):
+def _logs(service: Mapping[str, Any], logs: Mapping[str, Any], live: bool) -> List[str]:
     """Return the logs that may hold what a service says."""
     known = table.BY_NAME[service["name"]]
     files = list(service["own_logs"]) + list(known.files) + list(known.own_files)
     return list(dict.fromkeys(files + (logs["open"] if live else [])))
 
 
-def _deaf(readers, service):
+def _deaf(readers: Sequence[Sequence[str]], service: Mapping[str, Any]) -> List[str]:
     """Return the identifiers that sshguard's readers of the journal keep to, where the service's is none of them."""
-    heard = []
+    heard = []  # type: List[str]
     for argv in readers:
         if os.path.basename(argv[0]) != "journalctl":
             return []

@@ -4,29 +4,28 @@
 
 """Which services of a host take passwords from others, and where their failed logins are written."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.logs import DELETED
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.logs import open_logs
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import apache
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import dovecot
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import mysql
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import nginx
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import postfix
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import sshd
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import vsftpd
 
-SESSION_PROGRAMS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session", "/usr/lib/ssh/sshd-session")
-SYSLOG_DAEMONS = ("rsyslogd", "syslog-ng", "syslogd")
-MOST_FILES = 200
+Service = Dict[str, Any]
 YES = ("yes", "true", "1", "on")
-DELETED = " (deleted)"
 ENABLED = ("enabled", "enabled-runtime")
 
 
-def collect(host, policy):
+def collect(host: Any, policy: Mapping[str, Any]) -> Tuple[List[Service], List[str]]:
     """Return the services that others reach and that take passwords, and the gaps."""
     found, gaps = (_listening if host.live else _enabled)(host, policy) if host.boots else ({}, [])
     made = []
@@ -43,16 +42,16 @@ def collect(host, policy):
     return made, gaps
 
 
-def _about(unit="", argv=()):
+def _about(unit: str = "", argv: Sequence[str] = ()) -> Service:
     return {"ports": set(), "unit": unit, "socket": "", "pids": [], "program": "", "argv": list(argv), "container": ""}
 
 
-def _listening(host, policy):
+def _listening(host: Any, policy: Mapping[str, Any]) -> Tuple[Dict[str, Service], List[str]]:
     own, reading = host.netns(), host.listeners()
     by_pid = dict((process.pid, process) for process in host.processes().items)
     trusted = list(policy["common"].get("management_networks") or ())
     trusted += policy["common"].get("controller_addresses") or host.controller_addresses()
-    found = {}
+    found = {}  # type: Dict[str, Service]
     for one in reading.items:
         if one.proto != "tcp" or (own and one.netns != own) or one.is_loopback():
             continue
@@ -73,7 +72,7 @@ def _listening(host, policy):
     return found, gaps
 
 
-def within(sources, networks):
+def within(sources: Sequence[str], networks: Sequence[str]) -> bool:
     """Tell whether all of ``sources`` lie in ``networks``; no source is not."""
     try:
         wide = [ipaddress.ip_network(str(one), strict=False) for one in networks]
@@ -84,9 +83,9 @@ def within(sources, networks):
                                 for one in narrow)
 
 
-def _enabled(host, policy):
+def _enabled(host: Any, policy: Mapping[str, Any]) -> Tuple[Dict[str, Service], List[str]]:
     """Return the services that a first boot will start, where they listen beyond loopback by default."""
-    found, reading = {}, host.units()
+    found, reading = {}, host.units()  # type: Dict[str, Service], Any
     for unit in reading.items:
         service = table.BY_UNIT.get(unit.name)
         if service is None or unit.enabled not in ENABLED:
@@ -94,7 +93,7 @@ def _enabled(host, policy):
         if service.name == "mysql" and mysql.only_loopback(host):
             continue
         about = found.setdefault(service.name, _about())
-        about["ports"].update(_ssh_ports(host) if service.name == "ssh" else service.ports)
+        about["ports"].update(_ssh_ports(host, unit) if service.name == "ssh" else service.ports)
         if unit.name.endswith(".service"):
             about["unit"] = about["unit"] or unit.name
         else:
@@ -102,27 +101,9 @@ def _enabled(host, policy):
     return found, list(reading.gaps)
 
 
-def texts(host, *places):
-    """Return the text of files and of those directly in folders, joined."""
-    made = []
-    for place in places:
-        names = host.list(place)
-        made += [host.read("%s/%s" % (place, name)) or "" for name in names[:MOST_FILES]] if names else [host.read(place) or ""]
-    return "\n".join(made)
-
-
-def _ssh_text(host):
-    return texts(host, "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d")
-
-
-def _ssh_ports(host):
-    found = re.findall(r"^[ \t]*Port\s+(\d{1,5})\s*$", _ssh_text(host), re.MULTILINE | re.IGNORECASE)
-    return [int(port) for port in found] or [22]
-
-
 # Whether it takes passwords
 
-def _takes_passwords(host, service, about):
+def _takes_passwords(host: Any, service: table.Service, about: Service) -> Tuple[bool, Dict[str, Any]]:
     """Return whether a service takes passwords, and what its configuration says that matters here."""
     if service.name == "ssh":
         return _ssh(host, about)
@@ -144,50 +125,38 @@ def _takes_passwords(host, service, about):
     return True, {}
 
 
-def ssh_options(argv):
-    """Return the options of a running sshd that change its configuration."""
-    words = [word for part in argv for word in part.split()]
-    made, position = [], 0
-    while position < len(words):
-        word = words[position]
-        if word in ("-f", "-o", "-p", "-h") and position + 1 < len(words):
-            made += [word, words[position + 1]]
-            position += 1
-        elif re.match(r"-[fop].", word):
-            made.append(word)
-        position += 1
-    return made
+def _ssh_ports(host: Any, unit: Any) -> List[int]:
+    """Return the ports of a unit of SSH that a boot will start."""
+    started = [one for one in host.boot_services() if one.name == unit.name]
+    return sshd.ports(sshd.read_files(host, sshd.options_of(started[0].argv[1:] if started else ())))
 
 
-def _ssh(host, about):
-    said = host.run(["sshd", "-T"] + ssh_options(about["argv"]))
-    options = dict(line.lower().partition(" ")[::2] for line in said.out.splitlines()) if said.ok else {}
-    settings = {"settings": dict((name, options[name]) for name in
-                                 ("passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication",
-                                  "usepam", "persourcepenalties") if name in options)}
-    if not options:
-        text = _ssh_text(host).lower()
-        for name, default in (("passwordauthentication", "yes"), ("usepam", "no")):
-            match = re.search(r"^[ \t]*%s[ \t=]+(\w+)" % name, text, re.MULTILINE)
-            settings["settings"][name] = match.group(1) if match else default
-        settings["settings"]["read"] = "from its files, as sshd -T gave no answer"
-    told = settings["settings"]
-    takes = any(told.get(name) == "yes" for name in
-                ("passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication"))
-    # A Match block may let some in by password; sshd -T answers for none of them.
-    text = _ssh_text(host).lower()
-    block = re.search(r"^[ \t]*match\b", text, re.MULTILINE)
-    takes = takes or block is not None and re.search(
-        r"^[ \t]*(?:passwordauthentication|kbdinteractiveauthentication)[ \t=]+yes", text[block.end():], re.MULTILINE) is not None
-    return takes, settings
+SSH_SETTINGS = ("passwordauthentication", "kbdinteractiveauthentication", "usepam", "persourcepenalties", "loglevel",
+                "syslogfacility")
 
 
-def _dovecot(host):
-    said = host.run(["doveconf", "-n"], seconds=4)
-    return dovecot.facts(said.out) if said.ok else {}
+def _ssh(host: Any, about: Service) -> Tuple[bool, Dict[str, Any]]:
+    found = sshd.read(host, about["argv"])
+    settings = dict((name, found.get(name)) for name in SSH_SETTINGS if found.get(name))
+    if found.source != "sshd -T":
+        settings["read"] = "from its files, as sshd -T gave no answer"
+    if "loglevel" in settings:
+        settings["loglevel_place"] = found.places.get("loglevel", "")
+    return found.takes_passwords(), {"settings": settings}
 
 
-def _vsftpd(host, about):
+def _dovecot(host: Any) -> Dict[str, str]:
+    answer = host.run(["doveconf", "-n"], seconds=4)
+    return dovecot.facts(answer.out) if answer.ok else {}
+
+
+def new_dovecot(settings: Mapping[str, str]) -> bool:
+    """Tell whether Dovecot is of 2.4 or later."""
+    version = settings.get("version", "")
+    return tuple(int(part) for part in version.split(".") if part.isdecimal()) >= (2, 4)
+
+
+def _vsftpd(host: Any, about: Service) -> Dict[str, str]:
     path = vsftpd.config_path(host, about["argv"])
     told = vsftpd.settings(host.read(path) or "") if path else {}
     return dict((name, told[name]) for name in ("xferlog_enable", "xferlog_std_format", "dual_log_enable", "syslog_enable",
@@ -196,15 +165,15 @@ def _vsftpd(host, about):
 
 # Where it logs
 
-def _identifiers(host, service, about):
-    if service.name == "ssh" and any(host.exists(path) for path in SESSION_PROGRAMS):
-        return ("sshd-session",)
+def _identifiers(host: Any, service: table.Service, about: Service) -> Sequence[str]:
+    if service.name == "ssh":
+        return (sshd.session_name(host),)
     if service.name == "mysql" and about["program"]:
         return (about["program"],)
     return service.identifiers
 
 
-def _own_logs(host, service, about):
+def _own_logs(host: Any, service: table.Service, about: Service) -> Sequence[str]:
     """Return the logs that a service writes itself, those that are open or configured."""
     if service.name == "vsftpd":
         told = dict((name, value.lower() in YES) for name, value in about["settings"].items())
@@ -220,43 +189,13 @@ def _own_logs(host, service, about):
     return [one for one in service.own_files if one in names or host.exists(one)]
 
 
-def open_logs(host, pids):
-    """Return the logs that processes have open, by their names; one that was deleted since is " (deleted)"."""
-    made = []
-    for pid in pids[:20]:
-        for number in host.list("/proc/%d/fd" % pid)[:2000]:
-            name = host.link("/proc/%d/fd/%s" % (pid, number)) or ""
-            if name.startswith("/") and not name.startswith(("/dev/", "/proc/", "/sys/")) and name not in made \
-                    and ("/log/" in name or name.endswith((".log", ".err"))):
-                made.append(name)
-    return made
-
-
-def error_log(host, pid):
+def error_log(host: Any, pid: int) -> str:
     """Return the file that the standard error of a process is; '' where it is none."""
     name = host.link("/proc/%d/fd/2" % pid) or ""
     return name if name.startswith("/") and not name.startswith("/dev/") and DELETED not in name else ""
 
 
-def syslog(host):
-    """Return which syslog daemon runs, the logs that it writes, and whether the journal is kept."""
-    made = {"daemon": "", "open": [], "named": [], "journal": False}
-    if not host.live:
-        made["journal"] = True  # what keeps it comes with systemd, which boots the host
-        return made
-    for process in host.processes().items:
-        if process.container is None and process.comm in SYSLOG_DAEMONS:
-            made["daemon"] = process.comm
-            made["open"] += open_logs(host, [process.pid])
-        made["journal"] = made["journal"] or (process.comm == "systemd-journal" and process.container is None)
-    if made["daemon"]:
-        text = texts(host, "/etc/rsyslog.conf", "/etc/rsyslog.d", "/etc/syslog-ng/syslog-ng.conf", "/etc/syslog.conf")
-        lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        made["named"] = sorted(set(re.findall(r"(/var/log/[\w./-]+)", lines)))
-    return made
-
-
-def live(host, path, service, logs):
+def live(host: Any, path: str, service: Service, logs: Mapping[str, Any]) -> bool:
     """Tell whether somebody who logs for a service writes a file: it exists, and is open or configured."""
     if not os.path.isfile(host.path(path)):
         return False
@@ -264,12 +203,14 @@ def live(host, path, service, logs):
         return False  # the daemon writes on into the file that was here before
     if service["name"] == "dropbear" and (service.get("settings") or {}).get("stderr") and path in table.AUTH_FILES:
         return False  # what comes from a standard error is the daemons', not the logins'
+    if logs["silent"] and path not in service["own_logs"]:
+        return False
     real = os.path.realpath(host.path(path))
     own = [os.path.realpath(host.path(one)) for one in service["own_logs"]]
     return real in own or path in logs["open"] or real in logs["open"] or path in logs["named"]
 
 
-def journal_has(matches, service):
+def journal_has(matches: Sequence[Any], service: Service) -> Optional[bool]:
     """Tell whether a journal match takes what a service logs; None where that depends on what is not known."""
     if not matches:
         return True

@@ -4,9 +4,7 @@
 
 """Services that take passwords from the network: how to know them, where they log, and which jail watches them."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple, Tuple
 
 AUTH_FILES = ("/var/log/auth.log", "/var/log/secure")
 MAIL_FILES = ("/var/log/mail.log", "/var/log/maillog")
@@ -20,8 +18,7 @@ DOVECOT = (r"^Login aborted: [^<]*\(auth failed, \d+ attempts[^)]*\)[^<]*: user=
            r"lip=[^<>]*(?:, session=<\S*>)?\s*$")
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """One service.
 
     ``lines`` are failed logins as fail2ban sees them (with host and program, without the date); ``{0}`` is the name
@@ -30,19 +27,20 @@ class Service:
     """
 
     name: str
-    programs: tuple  # names of the processes that listen
-    units: tuple  # of systemd, services first
-    ports: tuple  # where nothing can be asked
+    programs: Tuple[str, ...]  # names of the processes that listen
+    units: Tuple[str, ...]  # of systemd, services first
+    ports: Tuple[int, ...]  # where nothing can be asked
     jail: str
-    marks: tuple  # words in the filter of a jail that watches it
+    marks: Tuple[str, ...]  # words in the filter of a jail that watches it
     filter: str = ""  # where it is not the jail's name
     pam: str = ""  # its stack in /etc/pam.d
-    identifiers: tuple = ()
-    files: tuple = ()  # logs that a syslog daemon writes for it
-    own_files: tuple = ()  # logs that it writes itself
-    lines: tuple = ()
-    failregex: tuple = ()  # where fail2ban comes without a filter
-    added: tuple = ()  # for what a newer version writes, beside the filter
+    identifiers: Tuple[str, ...] = ()
+    files: Tuple[str, ...] = ()  # logs that a syslog daemon writes for it
+    own_files: Tuple[str, ...] = ()  # logs that it writes itself
+    lines: Tuple[str, ...] = ()
+    failregex: Tuple[str, ...] = ()  # where fail2ban comes without a filter
+    added: Tuple[str, ...] = ()  # for what a newer version writes, beside the filter
+    level: int = 6  # of syslog, that it says a failed login with
 
 
 SERVICES = (
@@ -70,6 +68,7 @@ SERVICES = (
             own_files=("/var/log/xrdp-sesman.log",), failregex=(r"^.*AUTHFAIL: user=\S* ip=<HOST>(?: time=\d+)?\s*$",)),
     Service("postfix", ("master",), ("postfix@-.service", "postfix.service"), (25, 465, 587), "postfix-sasl", ("postfix",),
             filter="postfix[mode=auth]", identifiers=("postfix/smtpd", "postfix/submission/smtpd"), files=MAIL_FILES,
+            level=4,
             lines=("host {0}[331]: warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: (reason unavailable), "
                    "sasl_username=victim",)),
     Service("dovecot", ("dovecot", "imap-login", "pop3-login"), ("dovecot.service", "dovecot.socket"), (143, 993, 110, 995),
@@ -96,6 +95,6 @@ SERVICES = (
             lines=('[] [auth_basic:error] [pid 25:tid 26] [client 192.0.2.1:37546] AH01617: user victim: authentication '
                    'failure for "/": Password Mismatch',)),
 )
-BY_NAME = {one.name: one for one in SERVICES}
-BY_PROGRAM = {program: one for one in SERVICES for program in one.programs}
-BY_UNIT = {unit: one for one in SERVICES for unit in one.units}
+BY_NAME = dict((one.name, one) for one in SERVICES)  # type: Dict[str, Service]
+BY_PROGRAM = dict((name, one) for one in SERVICES for name in one.programs)  # type: Dict[str, Service]
+BY_UNIT = dict((unit, one) for one in SERVICES for unit in one.units)  # type: Dict[str, Service]

@@ -9,7 +9,7 @@ override a drop in another. Where a port is translated on its way, the packet is
 """
 
 import ipaddress
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.links import Links
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall.links import NONE
@@ -146,6 +146,33 @@ class Firewall:
         if sources.left_out and reach.state in ("closed", "restricted"):
             return Reach("unknown", reason="more networks are named than can be followed: %s" % sources.left_out)
         return reach._replace(to=", ".join(sorted(passed_to)[:4]))
+
+    def chains_met(self, proto: str, family: int, port: int) -> Optional[FrozenSet[Tuple[str, str]]]:
+        """Return the (table, chain) that a new connection to a port of this host is led through; None: cannot be told."""
+        ways, trail = self._ways(family, WILDCARDS[0]), Trail()
+        if self.gaps or not ways:
+            return None
+        try:
+            sources = self._sources(Packet(family, proto, "", "", port, ""), trail)
+            for interface, own in ways:
+                for unused, source in self._probes(family, interface, sources, "host"):
+                    trail.begin()
+                    self._follow(Packet(family, proto, source, own, port, interface, "-"), trail, set(), False)
+        except (TooLarge, TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError):
+            return None
+        return frozenset(trail.entered)
+
+    def lets_in(self, proto: str, family: int, port: int, source: str) -> Optional[bool]:
+        """Tell whether one address gets in to a port of this host on some way; None: cannot be told."""
+        ways, trail = self._ways(family, WILDCARDS[0]), Trail()
+        if self.gaps or not ways:
+            return None
+        try:
+            ends = {self._follow(Packet(family, proto, source, own, port, interface, "-"), trail, set(), False)
+                    for interface, own in ways}
+        except (TooLarge, TypeError, AttributeError, KeyError, IndexError, ValueError, RecursionError):
+            return None
+        return None if None in ends else ACCEPT in ends
 
     def _sources(self, packet: Packet, trail: Trail) -> Sources:
         found = Sources()

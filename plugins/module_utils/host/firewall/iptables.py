@@ -167,6 +167,7 @@ class IptablesRules:
             return {ACCEPT, DROP}, False
         made: Set[Verdict] = set()
         returns: bool = False
+        trail.entered.add(key)
         for rule in self.chains.get(key, ()):
             trail.take()
             truth = rule.holds(packet, trail, self.sets)

@@ -118,6 +118,7 @@ class NftRules:
             return {ACCEPT, DROP}, False
         made: Set[Verdict] = set()
         returns: bool = False
+        trail.entered.add(key[1:])
         for rule in self.rules.get(key, ()):
             trail.take()
             certain, outcomes = self._rule(rule, key, packet, trail, depth)

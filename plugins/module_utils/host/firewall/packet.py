@@ -60,6 +60,7 @@ class Trail:
         self.by: Set[str] = set()
         self.doubts: List[str] = []
         self.marked = False  # a rule has set a mark
+        self.entered: Set[Tuple[str, str]] = set()  # (table, chain) of each chain that a packet was led into
 
     def take(self, steps: int = 1) -> None:
         """Count steps, so that no ruleset takes for ever."""

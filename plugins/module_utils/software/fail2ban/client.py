@@ -8,31 +8,31 @@ Its protocol is pickle, which nobody may read who does not trust the other side;
 the socket belongs to root or to the user who asks.
 """
 
-from __future__ import annotations
-
 import ast
 import re
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban.actions import action_of
 
 MOST_JAILS = 100
 SECONDS = 6
 NAME = re.compile(r"\A[A-Za-z0-9_.+-]{1,64}\Z")
 PROMPT = re.compile(r"^fail2ban> ", re.MULTILINE)
 PROPERTIES = ("port", "actionstart", "actionban")
-# Programs that keep an address out; an action that calls none of them writes a mail or a line.
-PROGRAMS = (("nft", re.compile(r"(?<![\w/.-])nft\b|<nftables>")), ("iptables", re.compile(r"\bip6?tables\b|<iptables>")),
-            ("firewall-cmd", re.compile(r"\bfirewall-cmd\b")), ("ufw", re.compile(r"(?<![\w/.-])ufw\b")),
-            ("ipset", re.compile(r"\bipset\b")), ("shorewall", re.compile(r"\bshorewall\b")),
-            ("ip", re.compile(r"\bip route\b|<blocktype> <ip>")), ("hosts.deny", re.compile(r"hosts\.deny")))
+MOST_BANNED = 5
+MOST_REGEXES = 200
+LONGEST_REGEX = 20000
+OUTPUT = 4 * 1024 * 1024
 
 
 class ClientError(ValueError):
     """What could not be asked; the message is one plain sentence."""
 
 
-def ask(host, commands, socket=""):
+def ask(host: Any, commands: Sequence[str], socket: str = "") -> List[str]:
     """Return the answer to each command, by one call of fail2ban's own client."""
     argv = ["fail2ban-client"] + (["-s", socket] if socket else []) + ["-i"]
-    said = host.run(argv, seconds=SECONDS, stdin="\n".join(commands) + "\n")
+    said = host.run(argv, seconds=SECONDS, stdin="\n".join(commands) + "\n", limit=OUTPUT)
     if said.failure:
         raise ClientError("fail2ban does not answer: %s" % said.failure)
     parts = PROMPT.split(said.out)[1:]
@@ -43,7 +43,7 @@ def ask(host, commands, socket=""):
     return [part.rstrip("\n") for part in parts[:-1]]
 
 
-def names_of(status):
+def names_of(status: str) -> Optional[List[str]]:
     """Return the names of the jails in the answer to ``status``; None where it is none."""
     match = re.search(r"Jail list:[ \t]*(.*)$", status, re.MULTILINE)
     if match is None:
@@ -51,19 +51,19 @@ def names_of(status):
     return [name for name in re.split(r"[,\s]+", match.group(1)) if name]
 
 
-def entries_of(answer):
+def entries_of(answer: str) -> List[str]:
     """Return the entries of an answer that lists some, ``|- /var/log/auth.log``."""
     return re.findall(r"^[|`]- (.*)$", answer, re.MULTILINE)
 
 
-def regexes_of(answer):
+def regexes_of(answer: str) -> List[str]:
     """Return the regular expressions of an answer that lists some, ``|- [0]: ^...``."""
     return re.findall(r"^[|`]- \[\d+\]: (.*)$", answer, re.MULTILINE)
 
 
-def matches_of(text):
+def matches_of(text: str) -> List[List[List[str]]]:
     """Return the alternatives of a journal match, each a list of [field, value]."""
-    made = [[]]
+    made = [[]]  # type: List[List[List[str]]]
     for word in text.split():
         if word == "+":
             made.append([])
@@ -74,9 +74,15 @@ def matches_of(text):
     return [terms for terms in made if terms]
 
 
-def jails(host, socket=""):
+def banned_of(status: str) -> List[str]:
+    """Return some of the addresses that a jail says it has banned, the last ones."""
+    match = re.search(r"Banned IP list:[ \t]*(.*)$", status, re.MULTILINE)
+    return match.group(1).split()[-MOST_BANNED:] if match else []
+
+
+def jails(host: Any, socket: str = "") -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
     """Return the jails that run: {name: about} and what was left out."""
-    names, gaps = names_of(ask(host, ["status"], socket)[0]), []
+    names, gaps = names_of(ask(host, ["status"], socket)[0]), []  # type: Optional[List[str]], List[str]
     if names is None:
         raise ClientError("what fail2ban says of its jails could not be understood")
     odd = [name for name in names if not NAME.match(name)]
@@ -92,9 +98,9 @@ def jails(host, socket=""):
     commands = ["status %s" % name for name in names]
     commands += ["get %s %s" % (name, what) for name in names for what in asked]
     answers = iter(ask(host, commands, socket))
-    made = {}
+    made = {}  # type: Dict[str, Dict[str, Any]]
     for name, status in [(name, next(answers)) for name in names]:
-        made[name] = {"kind": "journal" if "Journal matches:" in status else "files"}
+        made[name] = {"kind": "journal" if "Journal matches:" in status else "files", "banned": banned_of(status)}
     for name in names:
         told = dict((what, next(answers)) for what in asked)
         made[name].update(
@@ -108,7 +114,7 @@ def jails(host, socket=""):
     return made, gaps
 
 
-def _ask_actions(host, made, socket):
+def _ask_actions(host: Any, made: Dict[str, Dict[str, Any]], socket: str) -> None:
     pairs = [(name, action) for name in made for action in made[name]["actions"]][:3 * MOST_JAILS]
     commands = ["get %s action %s %s" % (name, action, what) for name, action in pairs for what in PROPERTIES]
     answers = iter(ask(host, commands, socket) if commands else ())
@@ -118,17 +124,9 @@ def _ask_actions(host, made, socket):
         made[name]["actions"].append(action_of(action, dict((what, next(answers)) for what in PROPERTIES)))
 
 
-def action_of(name, told):
-    """Return an action: the program that it bans with, and the ports; ``ports`` is None where it cuts off all."""
-    text = "%s\n%s" % (told.get("actionstart", ""), told.get("actionban", ""))
-    program = next((program for program, pattern in PROGRAMS if pattern.search(told.get("actionban", ""))), "")
-    narrow = re.search(r"\bd?ports?\b", text) is not None
-    return {"name": name, "program": program, "ports": told.get("port", "").strip() if narrow else None}
-
-
-def dump(text):
+def dump(text: str) -> Dict[str, Dict[str, Any]]:
     """Return the jails of ``fail2ban-client -d``, as :func:`jails` does; a line that is none is left out."""
-    made = {}
+    made = {}  # type: Dict[str, Dict[str, Any]]
     for line in text.splitlines():
         if not line.startswith("["):
             continue
@@ -139,15 +137,15 @@ def dump(text):
         if isinstance(words, list) and len(words) >= 3 and all(isinstance(word, str) for word in words[:2]):
             _dumped(made, words)
     for one in made.values():
-        one["actions"] = [action_of(name, told) for name, told in one.pop("told").items()]
+        one["actions"] = [action_of(name, told) for name, told in one.pop("properties").items()]
     return made
 
 
-def _dumped(made, words):
+def _dumped(made: Dict[str, Dict[str, Any]], words: List[Any]) -> None:
     order, jail = words[0], words[1]
     if order == "add" and len(made) < MOST_JAILS:
         made[jail] = {"kind": "journal" if str(words[2]).startswith("systemd") else "files", "logs": [], "matches": [],
-                      "prefix": "", "regexes": [], "ignored": [], "told": {}, "maxretry": "", "findtime": "", "bantime": ""}
+                      "prefix": "", "regexes": [], "ignored": [], "properties": {}, "banned": [], "maxretry": "", "findtime": "", "bantime": ""}
     if order not in ("set", "multi-set") or jail not in made or len(words) < 4:
         return
     one, what, values = made[jail], words[2], words[3:]
@@ -165,10 +163,10 @@ def _dumped(made, words):
     elif what in ("maxretry", "findtime", "bantime"):
         one[what] = str(values[0])
     elif what == "addaction":
-        one["told"].setdefault(str(values[0]), {})
+        one["properties"].setdefault(str(values[0]), {})
     elif what == "action" and len(values) >= 2 and isinstance(values[1], list):
-        told = one["told"].setdefault(str(values[0]), {})
-        told.update((str(pair[0]), str(pair[1])) for pair in values[1] if isinstance(pair, (list, tuple)) and len(pair) == 2)
+        properties = one["properties"].setdefault(str(values[0]), {})
+        properties.update((str(pair[0]), str(pair[1])) for pair in values[1] if isinstance(pair, (list, tuple)) and len(pair) == 2)
 
 
 # Filters, as fail2ban writes them in a dump, have tags; as the server tells them, groups.
@@ -177,27 +175,29 @@ TAGS = ((re.compile(r"<(?:HOST|ADDR|SUBNET|CIDR)>"), r"(?:\\[?(?:::f{4,6}:)?[0-9
         (re.compile(r"<F-[A-Z0-9_-]+>"), "(?:"), (re.compile(r"<SKIPLINES>"), ""))
 
 
-def catches(prefix, regexes, line):
+def catches(prefix: str, regexes: Iterable[str], line: str) -> Optional[bool]:
     """Tell whether a filter takes a line for a failed login; None where its expressions cannot be read here."""
     try:
         if prefix:
             match = re.search(plain(prefix), line)
             if match is None:
                 return False
-            line = match.groupdict().get("content", line)
-        return any(re.search(plain(regex), line) for regex in regexes)
+            line = match.groupdict().get("content") or line
+        return any(re.search(plain(regex), line) for regex in list(regexes)[:MOST_REGEXES])
     except (re.error, RecursionError, OverflowError):
         return None
 
 
-def plain(regex):
-    """Return a filter's expression as Python's re takes it."""
+def plain(regex: str) -> str:
+    """Return a filter's expression as Python's re takes it; re.error of one that is too long to be one."""
+    if len(regex) > LONGEST_REGEX:
+        raise re.error("too long")
     for pattern, replacement in TAGS:
         regex = pattern.sub(replacement, regex)
     return regex
 
 
-def covers(ports, port, named):
+def covers(ports: str, port: int, named: Mapping[str, int]) -> bool:
     """Tell whether a list of ports such as ``ssh,2222,8000:8010`` has a port.
 
     :param named: {name: port} of /etc/services.

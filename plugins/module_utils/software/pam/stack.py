@@ -7,10 +7,8 @@
 Whether a stack locks an account depends on jumps and on the order of its lines, so it is walked, not searched.
 """
 
-from __future__ import annotations
-
 import re
-from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 SUCCESS, FAILURE, IGNORE, UNAVAILABLE = "success", "auth_err", "ignore", "authinfo_unavail"
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d")
@@ -30,18 +28,20 @@ class StackError(ValueError):
     """A stack that cannot be followed; the message is one plain sentence."""
 
 
-@dataclass(frozen=True)
-class Entry:
+Reader = Callable[[str], Optional[str]]
+
+
+class Entry(NamedTuple):
     """One line of a stack; ``inner`` holds the lines of a substack."""
 
-    control: dict
+    control: Dict[str, str]
     module: str
-    arguments: tuple = ()
+    arguments: Tuple[str, ...] = ()
     file: str = ""
-    inner: tuple | None = field(default=None)
+    inner: Optional[Tuple[Any, ...]] = None
 
 
-def control_of(text):
+def control_of(text: str) -> Dict[str, str]:
     """Return {answer: action} of a control field."""
     if text.startswith("["):
         pairs = (word.partition("=") for word in text[1:-1].lower().split())
@@ -52,13 +52,13 @@ def control_of(text):
     return known
 
 
-def logical_lines(text):
+def logical_lines(text: str) -> List[str]:
     """Return the lines of a file, continued ones joined, without comments."""
     joined = re.sub(r"\\\n", " ", text)
     return [line for line in (line.split("#", 1)[0].strip() for line in joined.split("\n")) if line]
 
 
-def load(read, service, kind):
+def load(read: Reader, service: str, kind: str) -> List[Entry]:
     """Return the entries of a service's stack of one kind (``auth``, ``account``).
 
     :param read: a function that returns the text of a path, None where it cannot be read.
@@ -67,20 +67,26 @@ def load(read, service, kind):
     return _load(read, service, kind, 0, budget)
 
 
-def _load(read, service, kind, depth, budget):
-    if depth > DEEPEST:
-        raise StackError("the files of PAM include each other too deeply at %s" % service)
-    path, text = None, None
+def _text(read: Reader, service: str) -> Tuple[str, Optional[str]]:
+    """Return the path and the text of a service's file, None where none can be read."""
+    path = service
     for folder in FOLDERS:
         path = service if service.startswith("/") else "%s/%s" % (folder, service)
         text = read(path)
         if text is not None:
-            break
+            return path, text
+    return path, None
+
+
+def _load(read: Reader, service: str, kind: str, depth: int, budget: List[int]) -> List[Entry]:
+    if depth > DEEPEST:
+        raise StackError("the files of PAM include each other too deeply at %s" % service)
+    path, text = _text(read, service)
     if text is None:
         if depth == 0 and service != "other":
             return _load(read, "other", kind, depth + 1, budget)
         raise StackError("%s cannot be read" % (service if service.startswith("/") else FOLDERS[0] + "/" + service))
-    made = []
+    made = []  # type: List[Entry]
     for line in logical_lines(text):
         budget[0] -= 1
         if budget[0] < 0:
@@ -106,17 +112,18 @@ def _load(read, service, kind, depth, budget):
     return made
 
 
-def run(entries, answer):
+def run(entries: Sequence[Entry], answer: Callable[[Entry], str]) -> Tuple[bool, List[Entry]]:
     """Return (whether the stack lets in, the entries that were asked).
 
     :param answer: a function that returns what an entry's module says: ``success``, ``auth_err`` or ``ignore``.
     """
-    asked = []
+    asked = []  # type: List[Entry]
     impression, status = _walk(entries, answer, asked, None, SUCCESS)[:2]
     return impression == "good" and status == SUCCESS, asked
 
 
-def _walk(entries, answer, asked, impression, status):
+def _walk(entries: Sequence[Entry], answer: Callable[[Entry], str], asked: List[Entry],
+          impression: Optional[str], status: str) -> Tuple[Optional[str], str, bool]:
     """Return (impression, status, whether it is over) after libpam's dispatch."""
     position = 0
     while position < len(entries):
@@ -162,23 +169,30 @@ OTHER_WAYS = ("pam_fprintd.so", "pam_u2f.so", "pam_sss_gss.so", "pam_rootok.so",
 CARDS = {"try_cert_auth", "require_cert_auth"}
 DENY, FAILLOCK, TALLY = "pam_deny.so", "pam_faillock.so", "pam_tally2.so"
 CONF = "/etc/security/faillock.conf"
+# Each of them has root locked as well (faillock.conf(5)).
+ROOT_KEYS = ("even_deny_root", "root_unlock_time")
+SHORTEST = 60
 
 
-@dataclass(frozen=True)
-class Lockout:
+class Lockout(NamedTuple):
     """How the stacks of a service lock accounts; ``failure`` says why that cannot be told, and then nothing else is."""
 
-    problems: list = field(default_factory=list)
-    settings: dict = field(default_factory=dict)
+    problems: List[str] = []
+    settings: Dict[str, str] = {}
     failure: str = ""
 
     @property
-    def wrong(self):
+    def wrong(self) -> List[str]:
         """What keeps them from being known to lock."""
         return [self.failure] if self.failure else self.problems
 
+    @property
+    def root_too(self) -> bool:
+        """True where the account root is locked like any other."""
+        return any(name in self.settings for name in ROOT_KEYS)
 
-def judged(read, service, account=None):
+
+def judged(read: Reader, service: str, account: Optional[str] = None) -> Lockout:
     """Return the :class:`Lockout` of a service's stacks, which is never an error.
 
     :param read: a function that returns the text of a path, None where it cannot be read.
@@ -186,28 +200,60 @@ def judged(read, service, account=None):
     """
     try:
         auth = load(read, service, "auth")
-        return Lockout(lockout(auth, load(read, account or service, "account")), settings(auth, read(CONF)))
+        found = settings(auth, read)
+        problems = lockout(auth, load(read, account or service, "account"))
+        if not problems and _counts(auth):
+            problems = _too_short(found)
+        return Lockout(problems, found)
     except StackError as error:
-        return Lockout(failure=str(error))
+        return Lockout([], {}, str(error))
 
 
-def settings(entries, conf_text):
-    """Return the settings of pam_faillock: its defaults, under faillock.conf, under the arguments of its lines."""
-    made = {"deny": "3", "unlock_time": "600", "fail_interval": "900"}
-    for line in logical_lines(conf_text or ""):
+def conf_settings(text: str) -> Dict[str, str]:
+    """Return the settings of a faillock.conf."""
+    made = {}  # type: Dict[str, str]
+    for line in logical_lines(text):
         name, _equals, value = line.partition("=")
         made[name.strip()] = value.strip()
-    for entry in _flat(entries):
-        if entry.module == FAILLOCK:
-            for argument in entry.arguments:
-                name, _equals, value = argument.partition("=")
-                made[name] = value
     return made
 
 
-def _said(wrong, locked):
+def root_keys(text: str) -> List[str]:
+    """Return the keys of a faillock.conf that have root locked too."""
+    return [name for name in ROOT_KEYS if name in conf_settings(text)]
+
+
+def settings(entries: Sequence[Entry], read: Reader) -> Dict[str, str]:
+    """Return the settings of pam_faillock: its defaults, under its file, under the arguments of its lines."""
+    made = {"deny": "3", "unlock_time": "600", "fail_interval": "900"}
+    lines = [entry for entry in _flat(entries) if entry.module == FAILLOCK]
+    files = [argument[5:] for entry in lines for argument in entry.arguments if argument.startswith("conf=")]
+    made.update(conf_settings(read(files[-1] if files else CONF) or ""))
+    for entry in lines:
+        for argument in entry.arguments:
+            name, _equals, value = argument.partition("=")
+            made[name] = value
+    return made
+
+
+def _counts(auth: Sequence[Entry]) -> bool:
+    return any(entry.module == FAILLOCK for entry in _flat(auth))
+
+
+def _too_short(found: Dict[str, str]) -> List[str]:
+    """Return what of the times makes a lockout none, one phrase each."""
+    made = []
+    for name, text in (("fail_interval", "failures are forgotten after %s seconds (fail_interval)"),
+                       ("unlock_time", "a lock lasts %s seconds only (unlock_time)")):
+        value = found.get(name, "")
+        if value.isdecimal() and (0 if name == "unlock_time" else -1) < int(value[:9]) < SHORTEST:
+            made.append(text % value)
+    return made
+
+
+def _said(wrong: bool, locked: bool) -> Callable[[Entry], str]:
     """Return what the modules say to a local account's password, which is all that its user has to show."""
-    def answer(entry):
+    def answer(entry: Entry) -> str:
         if entry.module == FAILLOCK:
             if "authfail" in entry.arguments:
                 return FAILURE
@@ -227,7 +273,7 @@ def _said(wrong, locked):
     return answer
 
 
-def _takes_passwords(asked):
+def _takes_passwords(asked: Sequence[Entry]) -> bool:
     """Tell whether a stack got to a password before it was closed to all."""
     for entry in asked:
         if entry.module in PASSWORDS and not set(entry.arguments) & CARDS:
@@ -237,7 +283,7 @@ def _takes_passwords(asked):
     return True
 
 
-def lockout(auth, account):
+def lockout(auth: Sequence[Entry], account: Sequence[Entry]) -> List[str]:
     """Return what is wrong with how a stack locks accounts, one phrase each; none where it locks, or takes no password.
 
     Three logins are tried on it: a wrong password, the right one of a locked account, and the right one.
@@ -265,7 +311,7 @@ def lockout(auth, account):
     return problems
 
 
-def _flat(entries):
+def _flat(entries: Sequence[Entry]) -> Iterator[Entry]:
     for entry in entries:
         if entry.inner is not None:
             yield from _flat(entry.inner)
