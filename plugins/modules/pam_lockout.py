@@ -143,7 +143,8 @@ def by_authselect(module, asked, result):
     after = authselect.conf(before, asked["deny"], asked["unlock_time"])
     wrong = too_late(asked, lambda path: after if path == stack.CONF else texts.get(path) or read(path), authselect.STACKS)
     if wrong:
-        raise LockoutError("with %s, the profile %s would not lock accounts as wanted: %s" % (authselect.FEATURE, words[0], wrong))
+        raise LockoutError("with %s, the profile %s would not lock accounts as wanted: %s" % (
+            authselect.FEATURE, words[0], wrong))
     result["changed"], result["diff"] = True, []
     files = [(stack.CONF, after, "locks after %d failures" % asked["deny"])] if after != before else []
     files += [(os.path.realpath(path), text, authselect.FEATURE) for path, text in texts.items()]

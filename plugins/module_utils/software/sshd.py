@@ -16,7 +16,8 @@ SESSION_PROGRAMS = ("/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-
 DEFAULTS = {"passwordauthentication": "yes", "kbdinteractiveauthentication": "yes", "usepam": "no", "loglevel": "info",
             "syslogfacility": "auth", "permitrootlogin": "prohibit-password"}
 ALIASES = {"challengeresponseauthentication": "kbdinteractiveauthentication",
-           "skeyauthentication": "kbdinteractiveauthentication", "dsaauthentication": "pubkeyauthentication", "keepalive": "tcpkeepalive"}
+           "skeyauthentication": "kbdinteractiveauthentication", "dsaauthentication": "pubkeyauthentication",
+           "keepalive": "tcpkeepalive"}
 PASSWORDS = ("passwordauthentication", "kbdinteractiveauthentication")
 REPEATED = ("port", "listenaddress", "hostkey", "acceptenv", "allowusers", "denyusers", "allowgroups", "denygroups")
 MOST_FILES = 200

@@ -8,7 +8,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import facts
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import Fault
-from ansible_collections.hostmend.hardening.plugins.module_utils.host import firewall
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import loaded as firewall
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import sshd
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client
 
@@ -99,7 +99,7 @@ def _chain(host: Any, program: str, place: Sequence[str], service: Mapping[str, 
     wall = host.firewall()
     for family in (4, 6):
         for port in service["ports"][:4]:
-            found = host.once(("chains met", family, port), lambda: wall.chains_met("tcp", family, port))
+            found = wall.chains_met("tcp", family, port)
             met |= set(found or ())
             if found is None and family == 4:
                 return None

@@ -145,7 +145,8 @@ def _dumped(made: Dict[str, Dict[str, Any]], words: List[Any]) -> None:
     order, jail = words[0], words[1]
     if order == "add" and len(made) < MOST_JAILS:
         made[jail] = {"kind": "journal" if str(words[2]).startswith("systemd") else "files", "logs": [], "matches": [],
-                      "prefix": "", "regexes": [], "ignored": [], "properties": {}, "banned": [], "maxretry": "", "findtime": "", "bantime": ""}
+                      "prefix": "", "regexes": [], "ignored": [], "properties": {}, "banned": [],
+                      "maxretry": "", "findtime": "", "bantime": ""}
     if order not in ("set", "multi-set") or jail not in made or len(words) < 4:
         return
     one, what, values = made[jail], words[2], words[3:]
@@ -166,7 +167,8 @@ def _dumped(made: Dict[str, Dict[str, Any]], words: List[Any]) -> None:
         one["properties"].setdefault(str(values[0]), {})
     elif what == "action" and len(values) >= 2 and isinstance(values[1], list):
         properties = one["properties"].setdefault(str(values[0]), {})
-        properties.update((str(pair[0]), str(pair[1])) for pair in values[1] if isinstance(pair, (list, tuple)) and len(pair) == 2)
+        properties.update((str(pair[0]), str(pair[1])) for pair in values[1]
+                          if isinstance(pair, (list, tuple)) and len(pair) == 2)
 
 
 # Filters, as fail2ban writes them in a dump, have tags; as the server tells them, groups.

@@ -165,7 +165,8 @@ def render(facts: Mapping[str, Any], asked: Mapping[str, Any], services: Sequenc
         lines += ["chain = <known/chain>"] if "chain" in defaults else []
         text += "\n[%s]\n%s\n" % (wanted["jail"], "\n".join(lines))
         logs += wanted["create"] + (wanted["logpath"] if name in SELF_LOGGED else [])
-    if asked["recidive"] and (services or "recidive" in facts["own"].get(OWN_FILE, {})) and not DECISIVE & set(facts["local"].get("recidive", {}).get("keys", {})):
+    wants = asked["recidive"] and (services or "recidive" in facts["own"].get(OWN_FILE, {}))
+    if wants and not DECISIVE & set(facts["local"].get("recidive", {}).get("keys", {})):
         more, log = _recidive(server_text)
         if more:
             lines = ["enabled = true", *more, "ignoreip = %s" % ignore, "bantime = %d" % WEEK, "findtime = %d" % DAY]

@@ -38,16 +38,16 @@ def selected(run: Run, read: stack.Reader) -> List[str]:
         raise AuthselectError("%s of %s would have root locked too: take it out there, or lock accounts by hand"
                               % (" and ".join(keys), stack.CONF))
     if code != 0 or not words or not all(WORD.match(word) for word in words):
-        raise AuthselectError("authselect has no profile selected: select one (authselect list; authselect select PROFILE), or add "
-                        "pam_faillock by hand")
+        raise AuthselectError("authselect has no profile selected: select one (authselect list; authselect select PROFILE), or "
+                              "add pam_faillock by hand")
     profile = words[0]
     code, said = run([PROGRAM, "check"])
     if code != 0:
         errors = [line.split("] ", 1)[-1] for line in said.splitlines() if line.startswith("[error]")]
         why = re.sub(r"[][!]", "", errors[0]).strip() if errors else ""
         if "oad profile" in why:
-            raise AuthselectError("the profile %s, which authselect has selected, cannot be loaded: select another (authselect list)"
-                            % profile)
+            raise AuthselectError("the profile %s, which authselect has selected, cannot be loaded: select another "
+                                  "(authselect list)" % profile)
         raise AuthselectError(_by_hand(why or "authselect check finds its files changed", words))
     for path, text in generated(run, words).items():
         if changed(text, read(path) or ""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.firewall import Reach
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener, Package, Process, Reading, Unit
-from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client, config
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import jails as fail2ban_jail
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from tests.support.fake_host import FakeHost
 from tests.support.paths import FIXTURES
 
 TEXTS = FIXTURES / "fail2ban"
+reading: Any = importlib.import_module(f"{fail2ban.__name__}.collect")
 POLICY: dict[str, Any] = {**fail2ban.POLICY, "common": {"controller_addresses": ["192.0.2.9"]}}
 RELEASES = ("bullseye", "bookworm", "trixie")
 SSHD_T = "port 22\npasswordauthentication yes\nusepam yes\n"
@@ -47,6 +49,12 @@ class FakeFirewall:
 
     def reach(self, _proto: str, _family: int, _address: str, _port: int) -> Reach:
         return Reach(self.state, self.sources)
+
+    def chains_met(self, _proto: str, _family: int, _port: int) -> frozenset[tuple[str, str]]:
+        return frozenset({("filter", "INPUT"), ("filter", "LOCAL-IN")})
+
+    def lets_in(self, _proto: str, _family: int, _port: int, _source: str) -> bool:
+        return False
 
 
 def machine(root: Path, *wanted: tuple[str, int], says: dict[str, str] | None = None, test: str = "", sshd: str = SSHD_T,
@@ -92,7 +100,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         put(tmp_path, f"etc/pam.d/{stack}", "@include common-auth\n@include common-account\n")
     put(tmp_path, "etc/pam.d/common-auth", text("common-auth"))
     put(tmp_path, "etc/pam.d/common-account", text("common-account"))
-    monkeypatch.setattr(fail2ban, "_socket", lambda host, server: "/run/fail2ban/fail2ban.sock")
+    monkeypatch.setattr(reading, "_socket", lambda host, server: "/run/fail2ban/fail2ban.sock")
     return tmp_path
 
 
@@ -111,6 +119,10 @@ def judged(host: FakeHost, **policy: Any) -> dict[tuple[str, str], dict[str, Any
 
 def statuses(host: FakeHost, check: str, **policy: Any) -> dict[str, str]:
     return {resource: one["status"] for (name, resource), one in judged(host, **policy).items() if name == check}
+
+
+def sections(written: str) -> dict[str, dict[str, str]]:
+    return {name: {key: one.value for key, one in keys.items()} for name, keys in config.parse(written).items()}
 
 
 def ssh_jail(release: str = "bookworm", **changed: str) -> dict[str, str]:
@@ -135,8 +147,9 @@ def test_jails_that_run(root, release):
     assert sorted(jails) == ["mysqld-auth", "recidive", "sshd", "vsftpd"]
     assert jails["sshd"]["logs"] == ["/var/log/auth.log"] or jails["sshd"]["kind"] == "journal"
     assert jails["vsftpd"]["logs"] == ["/var/log/vsftpd.log"]
-    assert jails["sshd"]["actions"] == [{"name": "nftables-multiport", "program": "nft", "ports": "22"}]
-    assert jails["recidive"]["actions"] == [{"name": "nftables-allports", "program": "nft", "ports": None}]
+    lands = [["inet", "f2b-table", "f2b-chain", "input"]]
+    assert jails["sshd"]["actions"] == [{"name": "nftables-multiport", "program": "nft", "ports": "22", "lands": lands}]
+    assert jails["recidive"]["actions"] == [{"name": "nftables-allports", "program": "nft", "ports": None, "lands": lands}]
     assert "10.213.78.1" in jails["sshd"]["ignored"]
 
 
@@ -277,17 +290,18 @@ def test_ports(ports, port, wanted):
 @pytest.mark.parametrize(
     ("complaint", "wanted"),
     [
-        ("ERROR Failed during configuration: Have not found any log file for sshd jail", ("no log file for the jail sshd", True)),
+        ("ERROR Failed during configuration: Have not found any log file for sshd jail",
+         ("no log file for the jail sshd", ["sshd"])),
         ("File contains no section headers.\nfile: '/etc/fail2ban/jail.d/bad.conf', line: 1\n'[bad\\n'",
-         ("/etc/fail2ban/jail.d/bad.conf line 1 cannot be read", False)),
-        ("ERROR Unable to read the filter 'nosuch'\nERROR Errors in jail 'sshd'.", ("the jail sshd has errors", False)),
+         ("/etc/fail2ban/jail.d/bad.conf line 1 cannot be read", [])),
+        ("ERROR Unable to read the filter 'nosuch'\nERROR Errors in jail 'sshd'.", ("the jail sshd has errors", [])),
         ("Bad value substitution: option 'backend' in section 'sshd' contains an interpolation key 'nix' Raw value: 'SECRET'",
-         ("backend of the jail sshd cannot be resolved", False)),
-        ("password = SECRET", ("fail2ban-client -t fails", False)),
+         ("backend of the jail sshd cannot be resolved", [])),
+        ("password = SECRET", ("fail2ban-client -t fails", [])),
     ],
 )
 def test_complaints_are_told_without_what_files_hold(complaint, wanted):
-    assert fail2ban.complaint_of(complaint) == wanted
+    assert reading.complaint_of(complaint) == wanted
 
 
 # Judgement
@@ -402,13 +416,166 @@ def test_files_that_are_written_and_files_that_are_not(root):
     assert fail2ban.collect(host, POLICY)["wanted"]["ssh"]["logpath"] == ["/var/log/auth.log"]
 
 
-def test_an_administrators_own_file_is_left_to_the_administrator(root):
-    put(root, "etc/fail2ban/jail.local", "[DEFAULT]\nignoreip = 203.0.113.7\nbantime = 1d\n[sshd]\nport = 2222\n")
+LOCAL = "etc/fail2ban/jail.local"
+
+
+def overrides(host: FakeHost, file: str) -> dict[str, dict[str, str]]:
+    facts = fail2ban.collect(host, POLICY)
+    assert fail2ban_jail.chosen(facts, ["ssh"]) == []
+    return sections(fail2ban_jail.render_local(facts, asked(), ["ssh"], file)[0])
+
+
+def test_of_a_blind_jail_that_jail_local_sets_the_keys_at_fault_are_set_anew(root):
+    put(root, LOCAL, "[DEFAULT]\nignoreip = 203.0.113.7\nbantime = 1d\n[sshd]\nmaxretry = 2\nport = 2222\n")
     host = machine(root, ("sshd", 22), says=ssh_jail(port="2222"))
     one = judged(host)["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one["status"], one.get("risk")) == ("open", None)
+    assert "set in /etc/fail2ban/jail.local line 6" in one["reason"]
+    assert overrides(host, config.OWN_LOCAL) == {
+        "sshd": {"port": "22", "ignoreip": "127.0.0.1/8 ::1 192.0.2.9 203.0.113.7"}}
+    assert overrides(host, config.OWN_FILE) == {}
+    left = judged(host, override_local=False)["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (left["risk"], "hostmend_fail2ban_override_local" in left["reason"]) == ("manual", True)
+    # What was mended stays in the file at a later run, which finds no fault any more.
+    put(root, config.OWN_LOCAL.lstrip("/"), "[sshd]\nport = 22\nignoreip = 127.0.0.1/8\n")
+    assert set(overrides(machine(root, ("sshd", 22), says=ssh_jail()), config.OWN_LOCAL)["sshd"]) == {"port", "ignoreip"}
+
+
+def test_the_key_at_fault_is_blamed_not_the_file_that_sets_others(root):
+    """jail.local has the jail switched on and says nothing of its port: a file of ours before it can."""
+    put(root, LOCAL, "[sshd]\nenabled = true\nbackend = systemd\n")
+    host = machine(root, ("sshd", 2222), says=ssh_jail())
+    one = judged(host)["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one.get("risk"), "jail.local" in one["reason"]) == (None, False)
+    assert overrides(host, config.OWN_FILE)["sshd"]["port"] == "2222"
+    assert overrides(host, config.OWN_LOCAL) == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({LOCAL: "# This file is managed by Puppet\n[sshd]\nport = 2222\n"}, "a file that Puppet writes"),
+        ({"etc/fail2ban/jail.d/zzz.local": "[sshd]\nport = 2222\n"}, "read after each file of hostmend"),
+    ],
+)
+def test_what_no_file_of_ours_can_set_is_for_a_person(root, files, why):
+    for name, content in files.items():
+        put(root, name, content)
+    one = judged(machine(root, ("sshd", 22), says=ssh_jail(port="2222")))["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one["risk"], why in one["reason"]) == ("manual", True)
+
+
+def test_an_action_that_is_written_out_is_at_fault_itself(root):
+    put(root, LOCAL, "[sshd]\naction = iptables[name=SSH, port=2222, protocol=tcp]\n")
+    section = overrides(machine(root, ("sshd", 22), says=ssh_jail(port="2222")), config.OWN_LOCAL)["sshd"]
+    assert (section["port"], section["action"], section["banaction"]) == ("22", "%(action_)s", "nftables-multiport")
+
+
+IPTABLES = ("<iptables> -N f2b-sshd\n<iptables> -A f2b-sshd -j RETURN\n"
+            "<iptables> -I {} -p tcp -m multiport --dports 22 -j f2b-sshd")
+
+
+@pytest.mark.parametrize(
+    ("start", "ban", "status", "why"),
+    [
+        (IPTABLES.format("INPUT"), "<iptables> -I f2b-sshd 1 -s <ip> -j REJECT", "passed", ""),
+        (IPTABLES.format("LOCAL-IN"), "<iptables> -I f2b-sshd 1 -s <ip> -j REJECT", "passed", ""),
+        (IPTABLES.format("DOCKER-USER"), "<iptables> -I f2b-sshd 1 -s <ip> -j REJECT", "open", "in the chain DOCKER-USER"),
+        (IPTABLES.format("FORWARD"), "<iptables> -I f2b-sshd 1 -s <ip> -j REJECT", "open", "in the chain FORWARD"),
+        (IPTABLES.format("PREROUTING -t raw"), "<iptables> -I f2b-sshd 1 -s <ip> -j REJECT", "passed", ""),
+        ("ipset create f2b-sshd hash:ip\n<iptables> -I FORWARD -p tcp --dports 22 -m set --match-set f2b-sshd src -j DROP",
+         "ipset -exist add f2b-sshd <ip>", "open", "in the chain FORWARD"),
+        ("nft add chain inet f2b f2b-chain \\{ type filter hook forward priority -1 \\; \\}",
+         "nft add element inet f2b x \\{ <ip> \\}", "open", "in the chain f2b-chain"),
+        ("", "ufw insert 1 deny from <ip> to any", "open", "by ufw, which is not on"),
+        ("", "firewall-cmd --direct --add-rule ipv4 filter INPUT_direct 0 -s <ip> -j DROP", "open",
+         "firewalld, which does not run"),
+        ("", "ip route add blackhole <ip>", "passed", ""),
+        ("", "printf 'ALL: <ip>' >> /etc/hosts.deny", "open", "which ssh does not read"),
+        ("", "/usr/local/bin/keep-out <ip>", "unknown", "nftables-multiport bans cannot be told"),
+        ("", "curl -s https://api.cloudflare.com/client/v4 -d <ip>", "unknown", "nftables-multiport bans cannot be told"),
+    ],
+)
+def test_a_ban_counts_by_where_its_rule_lands(root, start, ban, status, why):
+    for name in ("iptables", "ipset", "ufw", "firewall-cmd", "ip", "sshd"):
+        put(root, f"usr/sbin/{name}", "")
+    said = {**ssh_jail(ban=ban), "get sshd action nftables-multiport actionstart": start}
+    one = judged(machine(root, ("sshd", 22), says=said))["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one["status"], why in one["reason"]) == (status, True)
+
+
+def test_of_a_chain_in_defaults_nothing_but_the_chain_is_set_anew(root):
+    put(root, "usr/sbin/iptables", "")
+    put(root, LOCAL, "[DEFAULT]\nchain = DOCKER-USER\nbanaction = iptables-multiport\n[sshd]\nenabled = true\n")
+    said = {**ssh_jail(ban="<iptables> -I f2b-sshd 1 -s <ip> -j REJECT"),
+            "get sshd action nftables-multiport actionstart": IPTABLES.format("DOCKER-USER")}
+    section = overrides(machine(root, ("sshd", 22), says=said), config.OWN_FILE)["sshd"]
+    assert section == {"chain": "<known/chain>", "ignoreip": "127.0.0.1/8 ::1 192.0.2.9"}
+
+
+@pytest.mark.parametrize(("let_in", "status"), [(True, "open"), (False, "passed"), (None, "passed")])
+def test_a_ban_that_keeps_nobody_out_is_none(root, monkeypatch, let_in, status):
+    """Whoever loads a ruleset anew removes the bans, and fail2ban does not notice."""
+    wall = FakeFirewall()
+    monkeypatch.setattr(wall, "lets_in", lambda *_: let_in, raising=False)
+    landing = importlib.import_module(f"{fail2ban.__name__}.landing")
+    monkeypatch.setattr(landing.firewall, "read_firewall", lambda _host: wall)
+    said = ssh_jail()
+    said["status sshd"] += "\n`- Actions\n   `- Banned IP list:\t198.51.100.9"
+    one = judged(machine(root, ("sshd", 22), says=said, wall=wall))["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one["status"], "calls 198.51.100.9 banned" in one["reason"]) == (status, status == "open")
+
+
+@pytest.mark.parametrize(
+    ("conf", "fds", "status", "why"),
+    [
+        ("Storage=none\n", ["/run/log/journal/x/system.journal"], "open",
+         "Storage=none in /etc/systemd/journald.conf.d/x.conf line 2"),
+        ("Storage=volatile\n", ["/run/log/journal/x/system.journal"], "passed", ""),
+        ("", ["/var/log/journal/x/system.journal (deleted)"], "open", "files that were deleted"),
+        ("", ["/dev/null"], "open", "has no file open"),
+        ("MaxLevelStore=warning\n", [], "open", "keeps nothing of the level"),
+        ("MaxLevelStore=info\n", [], "passed", ""),
+        ("RateLimitIntervalSec=10min\nRateLimitBurst=3\n", [], "open", "too few to count"),
+        ("RateLimitIntervalSec=30s\nRateLimitBurst=5\n", [], "passed", ""),
+        ("RateLimitIntervalSec=0\nRateLimitBurst=1\n", [], "passed", ""),
+    ],
+)
+def test_a_journal_that_keeps_nothing(root, conf, fds, status, why):
+    put(root, "etc/systemd/journald.conf.d/x.conf", "[Journal]\n" + conf)
+    if fds:
+        (root / "proc/40/fd").mkdir(parents=True)
+    for number, name in enumerate(fds):
+        os.symlink(name, root / f"proc/40/fd/{number}")
+    one = judged(machine(root, ("sshd", 22), says=ssh_jail()))["fail2ban.jail_blind", "sshd (ssh)"]
+    assert (one["status"], why in one["reason"]) == (status, True)
+    if status == "open" and "few" not in why:
+        assert one["risk"] == "manual"
+
+
+def test_sshd_that_logs_no_failure(root):
+    put(root, "etc/ssh/sshd_config", "LogLevel QUIET\n")
+    found = judged(machine(root, ("sshd", 22), says=ssh_jail(), sshd=SSHD_T + "loglevel QUIET\n"))
+    one = found["fail2ban.jail_blind", "sshd (ssh)"]
     assert (one["status"], one["risk"]) == ("open", "manual")
-    assert "/etc/fail2ban/jail.local" in one["reason"]
-    assert fail2ban_jail.chosen(fail2ban.collect(host, POLICY), ["ssh"]) == []
+    assert "LogLevel QUIET in /etc/ssh/sshd_config line 1" in one["reason"]
+
+
+@pytest.mark.parametrize(
+    ("jail", "text", "risk", "why"),
+    [
+        ("apache-auth", "[apache-auth]\nenabled = true\n", "manual", "set enabled = false in /etc/fail2ban/jail.local line 2"),
+        ("sshd", "[sshd]\nenabled = true\nlogpath = /var/log/auth.log\n", None, "set in /etc/fail2ban/jail.local line 3"),
+    ],
+)
+def test_a_jail_without_a_log_keeps_fail2ban_from_starting(root, jail, text, risk, why):
+    put(root, LOCAL, text)
+    host = machine(root, ("sshd", 22), test=f"Have not found any log file for {jail} jail")
+    one = judged(host)["fail2ban.missing", "brute force"]
+    assert (one["status"], one.get("risk"), why in one["reason"]) == ("open", risk, True)
+    if risk is None:
+        section = overrides(host, config.OWN_LOCAL)["sshd"]
+        assert (section["backend"], section["journalmatch"]) == ("systemd", "_SYSTEMD_UNIT=ssh.service")
 
 
 @pytest.mark.parametrize(
@@ -454,8 +621,8 @@ def test_the_socket_of_another_user_is_not_asked(root, monkeypatch):
     put(root, "run/fail2ban/fail2ban.sock", "")
     found = judged(host)["fail2ban.missing", "fail2ban"]
     assert (found["status"], "is no socket" in found["reason"]) == ("unknown", True)
-    monkeypatch.setattr(fail2ban.stat, "S_ISSOCK", lambda mode: True)
-    monkeypatch.setattr(fail2ban.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(reading.stat, "S_ISSOCK", lambda mode: True)
+    monkeypatch.setattr(reading.os, "geteuid", lambda: 0)
     found = judged(machine(root, ("sshd", 22), says=ssh_jail(), server_uid=1000))["fail2ban.missing", "fail2ban"]
     assert "another user" in found["reason"]
     assert not [argv for argv in host.asked if "-i" in argv]
@@ -572,12 +739,12 @@ def test_jails_follow_what_listens(root):
     put(root, "etc/vsftpd.conf", "xferlog_enable=YES\n")
     facts = fail2ban.collect(machine(root, ("sshd", 22), ("sshd", 2222), ("vsftpd", 21)), POLICY)
     written, logs = fail2ban_jail.render(facts, asked(ignore=["10.0.0.0/8"]), ["ssh", "vsftpd"], "")
-    sections = fail2ban.sections_of(written)
-    assert sorted(sections) == ["recidive", "sshd", "vsftpd"]
-    assert sections["sshd"]["journalmatch"] == "_SYSTEMD_UNIT=ssh.service"
-    assert sections["sshd"]["port"] == "22,2222"
-    assert sections["sshd"]["ignoreip"] == "127.0.0.1/8 ::1 192.0.2.9 10.0.0.0/8"
-    assert sections["vsftpd"]["logpath"] == "/var/log/vsftpd.log"
+    found = sections(written)
+    assert sorted(found) == ["recidive", "sshd", "vsftpd"]
+    assert found["sshd"]["journalmatch"] == "_SYSTEMD_UNIT=ssh.service"
+    assert found["sshd"]["port"] == "22,2222"
+    assert found["sshd"]["ignoreip"] == "127.0.0.1/8 ::1 192.0.2.9 10.0.0.0/8"
+    assert found["vsftpd"]["logpath"] == "/var/log/vsftpd.log"
     assert logs == ["/var/log/vsftpd.log", "/var/log/fail2ban.log"]
     assert fail2ban_jail.tmpfiles([*logs, "/odd name\nf /etc/x"]).splitlines()[1:] == [
         "f /var/log/vsftpd.log 0640 - - -", "f /var/log/fail2ban.log 0640 - - -"]
@@ -586,7 +753,7 @@ def test_jails_follow_what_listens(root):
 def test_what_an_administrator_has_set_stays(root):
     put(root, "etc/fail2ban/jail.local", "[DEFAULT]\nignoreip = 203.0.113.7\n  203.0.113.8\nbantime = 1d\nbanaction = ufw\n")
     facts = fail2ban.collect(machine(root, ("sshd", 22)), POLICY)
-    section = fail2ban.sections_of(fail2ban_jail.render(facts, asked(), ["ssh"], "")[0])["sshd"]
+    section = sections(fail2ban_jail.render(facts, asked(), ["ssh"], "")[0])["sshd"]
     assert "bantime" not in section
     assert "banaction" not in section
     assert section["ignoreip"].endswith("203.0.113.7 203.0.113.8")
@@ -606,7 +773,7 @@ def test_what_is_no_address_is_refused(root, bad):
 )
 def test_where_fail2ban_logs_itself(root, server, wanted):
     facts = fail2ban.collect(machine(root, ("sshd", 22)), POLICY)
-    section = fail2ban.sections_of(fail2ban_jail.render(facts, asked(), ["ssh"], server)[0]).get("recidive", {})
+    section = sections(fail2ban_jail.render(facts, asked(), ["ssh"], server)[0]).get("recidive", {})
     assert section.get("logpath") == wanted
 
 
@@ -634,5 +801,5 @@ def test_no_text_breaks_the_parsers(written):
     client.dump(f"['add', 'x', {written!r}]\n['set', 'x', 'addlogpath', {written!r}]")
     client.catches(written, [written], "host sshd[1]: x")
     client.covers(written, 22, {})
-    fail2ban.sections_of(written)
-    fail2ban.complaint_of(written)
+    sections(written)
+    reading.complaint_of(written)

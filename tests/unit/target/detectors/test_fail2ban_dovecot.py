@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import services, table
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import relate, remedy, services, table
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import client, jails
 
 from tests.support.fake_host import FakeHost
@@ -45,7 +44,7 @@ def test_what_dovecot_says_of_itself(tmp_path: Path, said: str, told: tuple[str,
 def test_the_filter_of_fail2ban_1_1_and_dovecot(version: str, usepam: str, jail: dict[str, Any], blind: bool) -> None:
     known = table.BY_NAME["dovecot"]
     service = {"name": "dovecot", "settings": {"version": version, "usepam": usepam}}
-    lines = [line.format("dovecot") for line in fail2ban._lines(service, known, False, jail)]
+    lines = [line.format("dovecot") for line in relate.lines_of(service, known, False, jail)]
     assert any(client.catches(FILTER["prefix"], FILTER["regexes"], line) for line in lines) is not blind
     assert any(client.catches(FILTER["prefix"], [*FILTER["regexes"], table.DOVECOT], line) for line in lines)
 
@@ -58,12 +57,12 @@ def test_a_user_s_name_is_not_taken_for_an_address() -> None:
 
 
 def test_expressions_beside_a_filter_do_not_take_the_place_of_its_own(tmp_path: Path) -> None:
-    wanted = fail2ban._wanted(
+    wanted = remedy.wanted(
         FakeHost(tmp_path, running=False),
         {"name": "dovecot", "ports": [110], "own_logs": [], "identifiers": ["dovecot"], "unit": "dovecot.service", "socket": "",
          "settings": {"version": "2.4"}},
-        {"journal": True})  # fmt: skip
-    facts = {"wanted": {"dovecot": wanted}, "local": {}, "banaction": "nftables", "controllers": []}
+        {"journal": True, "level": 7})  # fmt: skip
+    facts = {"wanted": {"dovecot": wanted}, "local": {}, "jails": {}, "own": {}, "banaction": "nftables", "controllers": []}
     asked = {"ignore": [], "maxretry": 5, "findtime": 600, "bantime": 3600, "recidive": False}
     text = jails.render(facts, asked, ["dovecot"], "")[0]
     assert "filter = dovecot\n" in text

@@ -58,7 +58,7 @@ def test_a_profile_as_authselect_made_it_can_lock() -> None:
     ],
 )
 def test_what_it_is_not_to_be_used_on(said: dict[str, Any], why: str) -> None:
-    with pytest.raises(authselect.Hindrance, match=re.escape(why)):
+    with pytest.raises(authselect.AuthselectError, match=re.escape(why)):
         Machine(**said).selected()
 
 
@@ -66,7 +66,7 @@ def test_a_change_by_hand_that_its_own_check_does_not_see_is_not_overwritten() -
     """1.5.2 says that this is valid, and enable-feature brings nullok back without a word."""
     machine = Machine()
     machine.files["/etc/pam.d/password-auth"] = machine.files["/etc/pam.d/password-auth"].replace(" nullok", "")
-    with pytest.raises(authselect.Hindrance, match=r"/etc/pam.d/password-auth is not what the profile sssd makes"):
+    with pytest.raises(authselect.AuthselectError, match=r"/etc/pam.d/password-auth is not what the profile sssd makes"):
         machine.selected()
     machine = Machine()
     machine.files["/etc/nsswitch.conf"] += "\n# a remark, which is lost\n"
@@ -75,10 +75,10 @@ def test_a_change_by_hand_that_its_own_check_does_not_see_is_not_overwritten() -
 
 def test_a_profile_that_takes_the_feature_and_does_nothing_with_it() -> None:
     machine = Machine(test=(0, MADE))
-    with pytest.raises(authselect.Hindrance, match=r"does not lock accounts .*no line of pam_faillock"):
+    with pytest.raises(authselect.AuthselectError, match=r"does not lock accounts .*no line of pam_faillock"):
         machine.selected()
     machine.said["test"] = (1, "[error] Unable to get generated content [2]: No such file or directory\n")
-    with pytest.raises(authselect.Hindrance, match=r"cannot be told: .error. Unable"):
+    with pytest.raises(authselect.AuthselectError, match=r"cannot be told: .error. Unable"):
         machine.selected()
 
 
@@ -102,5 +102,5 @@ def test_the_finding_says_why_the_role_would_not() -> None:
              "unlock_time": "600", "root": False, "means": "", "hindrance": "authselect has no profile selected"}  # fmt: skip
     facts = {"services": [], "boots": True, "gaps": [], "lockout": [stack]}
     policy = {**fail2ban.POLICY, "common": {}}
-    found = [one for one in fail2ban.check(facts, policy) if one["check"] == fail2ban.NO_LOCKOUT]
+    found = [one for one in fail2ban.check(facts, policy) if one["check"] == "fail2ban.no_lockout"]
     assert found[0]["reason"] == "no line of pam_faillock; authselect has no profile selected" and found[0]["risk"] == "manual"

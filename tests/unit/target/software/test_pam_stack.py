@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import profiles
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.pam import stack as pam_stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,9 +123,10 @@ def test_what_is_judged_is_two_stacks_and_one_file():
 
 def test_settings_of_the_lines_outweigh_the_file():
     files = {"sshd": "auth required pam_faillock.so preauth deny=7 even_deny_root\n"}
-    told = pam_stack.settings(pam_stack.load(read(files), "sshd", "auth"), "deny = 4 # few\nunlock_time=60\n")
+    conf = {pam_stack.CONF: "deny = 4 # few\nunlock_time=60\n"}
+    told = pam_stack.settings(pam_stack.load(read(files), "sshd", "auth"), conf.get)
     assert (told["deny"], told["unlock_time"], "even_deny_root" in told) == ("7", "60", True)
-    assert pam_stack.settings([], None)["deny"] == "3"
+    assert pam_stack.settings([], {}.get)["deny"] == "3"
 
 
 WORDS = st.sampled_from(["auth", "account", "required", "[success=1 default=ignore]", "[default=die]",
@@ -141,3 +143,26 @@ def test_no_text_breaks_the_walk(written):
     except pam_stack.StackError:
         return
     assert isinstance(pam_stack.lockout(stack, stack), list)
+
+
+def test_a_lockout_that_forgets_at_once_is_none():
+    files = {"common-auth": RHEL, "common-account": ACCOUNT,
+             "faillock.conf": "deny = 4\nfail_interval = 1\nunlock_time = 2\n"}
+    wrong = pam_stack.judged(read(files), "common-auth", "common-account").wrong
+    assert wrong == ["failures are forgotten after 1 seconds (fail_interval)", "a lock lasts 2 seconds only (unlock_time)"]
+
+
+def test_a_file_of_its_own_takes_the_place_of_faillock_conf():
+    lines = {"/etc/pam.d/sshd": "auth required pam_faillock.so preauth conf=/etc/own.conf\n", "/etc/own.conf": "deny = 6\n",
+             pam_stack.CONF: "even_deny_root\ndeny = 2\n"}
+    found = pam_stack.settings(pam_stack.load(lines.get, "sshd", "auth"), lines.get)
+    assert (found["deny"], "even_deny_root" in found) == ("6", False)
+
+
+@pytest.mark.parametrize("key", ["even_deny_root", "root_unlock_time = 60"])
+def test_what_has_root_locked_is_left_out_of_our_own_file(key):
+    made = profiles.texts(5, 600, f"deny = 3\n{key}\naudit\nfail_interval = 5\n")
+    assert "audit" in made[profiles.OWN_CONF] and not pam_stack.root_keys(made[profiles.OWN_CONF])
+    for name in profiles.PROFILES:
+        assert f"conf={profiles.OWN_CONF}" in made[f"{profiles.FOLDER}/{name}"]
+    assert profiles.OWN_CONF not in profiles.texts(5, 600, "deny = 3\n")
