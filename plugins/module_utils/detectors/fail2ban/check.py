@@ -19,6 +19,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
+from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import jails as fail2ban_jail
 
 Facts = Mapping[str, Any]
@@ -30,7 +31,7 @@ def check(facts: Facts, policy: Facts) -> Findings:
     """Return the findings of the facts."""
     targets = [one for one in facts["services"] if one["passwords"]]
     findings = _judge_bans(facts, policy, targets) if targets else _nobody(facts)
-    return findings + lockout.judge(facts, policy)
+    return with_remedies(findings + lockout.judge(facts, policy), lambda each: remedy.of(each, facts))
 
 
 def _nobody(facts: Facts) -> Findings:
@@ -178,7 +179,8 @@ def _risk(facts: Facts, jail: str, wanted: Facts, faults: Sequence[Fault], polic
 def _taken(facts: Facts, wanted: Facts, policy: Facts) -> Tuple[Optional[str], str]:
     """Return ("manual" where an administrator has set the jail that ours would be, where)."""
     local = facts["local"].get(wanted["jail"])
-    if local and set(local["keys"]) & fail2ban_jail.DECISIVE:
+    if local and set(local["keys"]) & fail2ban_jail.DECISIVE and (
+            "enabled" in local["keys"] or not policy.get("override_local", True)):
         return "manual", "; %s sets [%s], and is an administrator's own" % (local["file"], wanted["jail"])
     return None, ""
 

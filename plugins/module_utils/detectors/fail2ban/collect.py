@@ -50,6 +50,7 @@ def collect(host: Any, policy: Mapping[str, Any]) -> Dict[str, Any]:
             relate.relate(host, name, jail, targets, facts["logs"], ports, written)
         facts["wanted"] = dict((one["name"], remedy.wanted(host, one, facts["logs"])) for one in targets)
         _collect_stuck(facts, written)
+        remedy.rename(host, facts)
         _collect_means(host, facts)
     facts["lockout"] = lockout.collect(host, targets, system)
     return facts

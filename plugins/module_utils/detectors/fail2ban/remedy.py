@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the role is told of a finding, what a jail should be on this host, and which file has to set a key of one that is not so."""
+"""What the role is told of a finding, what a jail should be on this host, and which of our files can set a key of it."""
 
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
@@ -11,6 +11,8 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban import table
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2ban.facts import Fault
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.fail2ban import config
+SSHD_FILTER = 'sshd[_daemon="sshd(?:-session)?"]'
+
 
 def of(finding: Mapping[str, Any], facts: Mapping[str, Any]) -> Dict[str, Any]:
     """Return ``services`` that get a jail, whether the host is to have fail2ban (``bans``), and ``lockout``."""
@@ -23,6 +25,17 @@ def of(finding: Mapping[str, Any], facts: Mapping[str, Any]) -> Dict[str, Any]:
         # Where nothing bans, all services get a jail whose log is kept.
         watched = watched if works else sorted(name for name, one in facts["wanted"].items() if not one["by_hand"])
     return {"services": watched, "bans": not locks, "lockout": locks}
+
+
+def rename(host: Any, facts: Dict[str, Any]) -> None:
+    """Have a filter of sshd that knows its old name alone take the new one, too; what a jail says wins over its filter."""
+    texts = [host.read(path, config.TEXT) or "" for path in (config.OWN_FILE, config.OWN_LOCAL)]
+    if "ssh" in facts["wanted"] and any("filter = %s\n" % SSHD_FILTER in text for text in texts):
+        facts["wanted"]["ssh"]["filter"] = SSHD_FILTER
+    for jail in facts["jails"].values():
+        for service, about in jail["serves"].items():
+            if service == "ssh" and any(set(one["keys"]) & set(names.FILTERS) for one in about["problems"]):
+                facts["wanted"]["ssh"]["filter"] = SSHD_FILTER
 
 
 def blamed(fault: Fault, jail: str, found: config.Config) -> Fault:

@@ -22,6 +22,7 @@ SELF_LOGGED = ("vsftpd", "xrdp", "proftpd")
 HEAD_LOCAL = """# Kept by hostmend: what keeps jails from seeing that are set elsewhere. Read after /etc/fail2ban/jail.local.
 """
 READS, FILTERS, ACTS = ("backend", "logpath", "journalmatch"), ("filter", "failregex"), ("action", "banaction", "chain")
+WHOLE = ["enabled", "filter", "backend", "port", "ignoreip"]
 LOOPBACK = ("127.0.0.1/8", "::1")
 WEEK, DAY = 604800, 86400
 
@@ -68,17 +69,20 @@ def overridden(facts: Mapping[str, Any], services: Sequence[str]) -> Dict[str, D
                 made[file][name] = list(had)
         problems = faults(facts, name) if name in services else []
         keys = [key for one in problems for key in one["keys"]]
-        if keys:
+        local = facts["local"].get(wanted["jail"], {}).get("keys", {})
+        if name in services and "enabled" not in local and wanted["jail"] not in facts["jails"]:
+            # A copy of jail.conf sets each jail and decides on none.
+            made[OWN_LOCAL][name] = list(dict.fromkeys(list(made[OWN_LOCAL].get(name, [])) + WHOLE + keys))
+        elif keys:
             # Whoever is let see must not see the controller as an attacker.
-            local = "ignoreip" in facts["local"].get(wanted["jail"], {}).get("keys", {})
-            file = OWN_LOCAL if local or any(OWN_LOCAL in one["files"].values() for one in problems) else OWN_FILE
+            file = OWN_LOCAL if "ignoreip" in local or any(OWN_LOCAL in one["files"].values() for one in problems) else OWN_FILE
             made[file][name] = list(dict.fromkeys(list(made[file].get(name, [])) + keys + ["ignoreip"]))
     return made
 
 
 def _values(facts: Mapping[str, Any], wanted: Mapping[str, Any], keys: Sequence[str], ignore: str) -> List[str]:
     """Return the lines of a jail that set the keys at fault, and those that belong to them."""
-    lines = []  # type: List[str]
+    lines = ["enabled = true"] if "enabled" in keys else []  # type: List[str]
     if set(keys) & set(FILTERS):
         lines += ["filter = %s" % wanted["filter"]] + _regexes(wanted)
     if set(keys) & set(READS):
@@ -156,7 +160,9 @@ def render(facts: Mapping[str, Any], asked: Mapping[str, Any], services: Sequenc
         lines += ["port = %s" % wanted["port"], "ignoreip = %s" % ignore]
         lines += ["%s = %d" % (key, asked[key]) for key in ("maxretry", "findtime", "bantime") if key not in defaults]
         at_fault = [key for one in faults(facts, name) for key in one["keys"]]
-        if set(at_fault) & {"action", "banaction"}:
+        # What was set anew once stays so.
+        had = set(facts["own"].get(OWN_FILE, {}).get(wanted["jail"], ())) & {"action", "banaction"} & set(defaults)
+        if had or set(at_fault) & {"action", "banaction"}:
             lines += ["banaction = %s" % ports, "action = %(action_)s"]
         else:
             lines += ["banaction = %s" % ports] if "banaction" not in defaults else []

@@ -803,3 +803,22 @@ def test_no_text_breaks_the_parsers(written):
     client.covers(written, 22, {})
     sections(written)
     reading.complaint_of(written)
+
+
+def test_a_copy_of_jail_conf_decides_on_no_jail(root):
+    put(root, LOCAL, "[sshd]\nport = ssh\nlogpath = %(sshd_log)s\nbackend = auto\n")
+    said = {**ssh_jail(), "status": "Status\n`- Jail list:\t"}
+    host = machine(root, ("sshd", 2222), says=said)
+    one = judged(host)["fail2ban.jail_missing", "ssh"]
+    assert (one["status"], one.get("risk")) == ("open", None)
+    section = overrides(host, config.OWN_LOCAL)["sshd"]
+    assert (section["enabled"], section["port"], section["backend"]) == ("true", "2222", "systemd")
+    assert judged(host, override_local=False)["fail2ban.jail_missing", "ssh"]["risk"] == "manual"
+    put(root, LOCAL, "[sshd]\nenabled = false\n")
+    assert judged(machine(root, ("sshd", 2222), says=said))["fail2ban.jail_missing", "ssh"]["risk"] == "manual"
+
+
+def test_an_old_filter_is_told_the_new_name_of_sshd(root):
+    put(root, "usr/lib/openssh/sshd-session", "")
+    facts = fail2ban.collect(machine(root, ("sshd", 22), says=ssh_jail("bookworm")), POLICY)
+    assert sections(fail2ban_jail.render(facts, asked(), ["ssh"], "")[0])["sshd"]["filter"] == 'sshd[_daemon="sshd(?:-session)?"]'
