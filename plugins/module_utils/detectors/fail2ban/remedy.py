@@ -23,7 +23,7 @@ def of(finding: Mapping[str, Any], facts: Mapping[str, Any]) -> Dict[str, Any]:
         about = facts["fail2ban"]
         works = about.get("installed") and not about.get("complaint") and about.get("running")
         # Where nothing bans, all services get a jail whose log is kept.
-        watched = watched if works else sorted(name for name, one in facts["wanted"].items() if not one["by_hand"])
+        watched = watched if works else sorted(name for name, one in facts["wanted"].items() if not one.get("by_hand"))
     return {"services": watched, "bans": not locks, "lockout": locks}
 
 
