@@ -85,7 +85,6 @@ changes:
   sample: [{"kind": "file", "name": "/etc/logrotate.d/wtmp", "action": "rotate 6 for /var/log/wtmp"}]
 """
 
-import fnmatch
 import glob
 import grp
 import os
@@ -143,8 +142,7 @@ def covering(text, paths, days):
 
 def setting(text, asked):
     """Return the text with one setting made, and what was set; '' for nothing."""
-    stanza = next((one for one in logrotate.parse(text, asked["file"]) if asked["log"] in one.patterns or any(
-        fnmatch.fnmatchcase(asked["log"], pattern) for pattern in one.patterns)), None)
+    stanza = next((one for one in logrotate.parse(text, asked["file"]) if logrotate.matches(asked["log"], one.patterns)), None)
     if stanza is None:
         raise Trouble("%s has no stanza for %s" % (asked["file"], asked["log"]))
     if asked["kind"] == "missingok":
@@ -152,8 +150,12 @@ def setting(text, asked):
             return text, ""
         return logrotate.with_option(text, stanza, "missingok", ""), "missingok"
     if asked["kind"] == "su":
-        logs = glob.glob(asked["log"]) or [asked["log"]]
-        value = owner_of(os.path.dirname(logs[0]))
+        # One su holds for the whole stanza: all of its folders have to be of the same owner.
+        logs = [path for pattern in stanza.patterns for path in glob.glob(pattern)] + [asked["log"]]
+        owners = {owner_of(folder) for folder in {os.path.dirname(log) for log in logs}} - {""}
+        if len(owners) > 1:
+            raise Trouble("%s: folders of several owners in one stanza: %s" % (asked["file"], ", ".join(sorted(owners)[:5])))
+        value = next(iter(owners), "")
         if not value or stanza.options.get("su", ("",))[0] == value:
             return text, ""
         return logrotate.with_option(text, stanza, "su", value), "su " + value
@@ -173,7 +175,16 @@ def setting(text, asked):
 def complaints(module):
     """Return what ``logrotate -d`` complains of, without the lines' numbers."""
     _code, out, err = module.run_command(["logrotate", "-d", CONFIGURATION], environ_update={"LC_ALL": "C"})
-    return {re.sub(r"\d+", "N", error) for error in logrotate.parse_debug(out + err)[1]}
+    return logrotate.normalized(logrotate.parse_output(out + err).faults)
+
+
+def without_effect(module, settings):
+    """Return the numbers of old logs that were set and that logrotate does not go by: another stanza is in effect."""
+    _code, out, err = module.run_command(["logrotate", "-d", CONFIGURATION], environ_update={"LC_ALL": "C"})
+    rotations = logrotate.parse_output(out + err).rotations
+    return ["rotate %d for %s" % (one["rotate"], one["log"]) for one in settings if one["kind"] == "rotate" and not any(
+        rotation["count"] >= (one["rotate"] or 0) for rotation in rotations
+        if one["log"] in rotation["patterns"] or logrotate.matches(one["log"], rotation["patterns"]))]
 
 
 def write(module, file, text):
@@ -213,14 +224,14 @@ def main():
             old = complaints(module)
             for file, text in after.items():
                 write(module, file, text)
-            more = complaints(module) - old
+            more = complaints(module) - old or set(without_effect(module, asked["settings"]))
             if more:
                 for file in after:
                     if before[file]:
                         write(module, file, before[file])
                     else:
                         os.unlink(file)
-                raise Trouble("put back, as logrotate would have complained: %s" % "; ".join(sorted(more)[:3]))
+                raise Trouble("put back, as logrotate complains or does not go by it: %s" % "; ".join(sorted(more)[:3]))
     except (Trouble, KeyError) as trouble:
         module.fail_json(msg=str(trouble), **result)
     except OSError as error:

@@ -6,13 +6,17 @@
 
 
 def of(finding, policy):
-    """Return ``packages`` to install, ``units`` to run, logs to ``cover``, and ``settings`` as logrotate_mend takes them."""
-    made = {"packages": [], "units": [], "cover": [], "settings": []}
+    """Return what the role does.
+
+    ``packages`` to install, ``units`` to run, services to ``unmask``, logs to ``cover``, and ``settings`` as logrotate_mend
+    takes them.
+    """
+    made = {"packages": [], "units": [], "unmask": [], "cover": [], "settings": []}
     persistent = finding["evidence"].get("persistent", {})
     if finding["check"] == "logrotate.missing":
         made["packages"] = ["logrotate"]
     elif finding["check"] == "logrotate.not_running":
-        made["units"] = ["logrotate.timer"]
+        made["units"], made["unmask"] = ["logrotate.timer"], persistent.get("masked", [])
     elif finding["check"] == "logrotate.uncovered":
         made["cover"] = [finding["resource"]]
     elif "log" in persistent:

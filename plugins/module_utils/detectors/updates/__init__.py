@@ -11,10 +11,8 @@ Nothing here takes a lock, writes, or uses the network.
 from __future__ import annotations
 
 import calendar
-import re
 import time
 
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import remedy
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
@@ -22,10 +20,11 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import apt
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import apt_state
-from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_config
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_state
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import kernel
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import releases
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import remedy
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import unattended
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import stale
 
 NAME = "updates"
@@ -52,16 +51,6 @@ KEPT_BACK = {
     "broken": "apt installs nothing before the dependencies of what is installed are mended",
 }
 CLOCK_LEAST = "2025-01-01"
-# Where security updates come from a source of their own.
-SEPARATE = ("debian", "ubuntu")
-AUTOMATIC = {
-    "apt": ("/usr/bin/unattended-upgrade", "unattended-upgrades"),
-    "dnf": ("/usr/bin/dnf-automatic", "dnf-automatic"),
-    "dnf5": ("/usr/lib/systemd/system/dnf5-automatic.timer", "dnf5-plugin-automatic"),
-    "yum": ("/usr/sbin/yum-cron", "yum-cron"),
-}
-APPLYING = ("dnf-automatic-install.timer", "dnf-automatic.timer", "dnf5-automatic.timer", "yum-cron.service")
-TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer") + APPLYING
 
 
 def collect(host, policy):
@@ -83,7 +72,7 @@ def collect(host, policy):
                    "broken": "", "pending": [], "config": {}, "sources": [], "interrupted": [],
                    "index": {"present": False, "age_days": None}}
     facts.update(manager)
-    facts["automatic"] = _automatic(host, facts)
+    facts["automatic"] = unattended.read(host, facts, policy)
     del facts["config"]
     if host.live:
         _collect_stale(host, facts)
@@ -103,45 +92,10 @@ def _collect_stale(host, facts):
                                "level": stale.level_of(one["unit"], own), "own": one["unit"] in own})
 
 
-def _automatic(host, facts):
-    """Return who installs updates by itself, as far as it is set up."""
-    path, package = AUTOMATIC.get(facts["manager"], ("", ""))
-    timers = {}
-    units = host.units() if facts["init"] == "systemd" or not host.live else None
-    for unit in units.items if units else ():
-        if unit.name in TIMERS:
-            timers[unit.name] = {"active": unit.active, "enabled": unit.enabled}
-    made = {"package": package, "installed": bool(path) and host.exists(path), "timers": timers, "applies": None,
-            "gap": units.gaps[0] if units and units.gaps else "",
-            "refreshes": None, "security": None, "cron": host.exists("/etc/cron.daily/apt-compat")}
-    config = facts["config"]
-    if facts["manager"] == "apt":
-        made["applies"] = _period(config, "apt::periodic::unattended-upgrade") and _enabled(config)
-        made["refreshes"] = _period(config, "apt::periodic::update-package-lists") and _enabled(config)
-        origins = config.get("unattended-upgrade::origins-pattern", []) + config.get("unattended-upgrade::allowed-origins", [])
-        made["security"] = any("security" in one.lower() or re.match(r"(?:origin|o)?=?\*", one) for one in origins)
-    elif made["installed"]:
-        applies = dnf_config.read_automatic(host, facts["manager"]).get("apply_updates", "no")
-        made["applies"] = applies.strip().lower() in ("yes", "true", "1", "on")
-        if "dnf-automatic-install.timer" in timers and timers["dnf-automatic-install.timer"]["enabled"] == "enabled":
-            made["applies"] = True
-        made["refreshes"], made["security"] = True, True
-    return made
-
-
-def _period(config, name):
-    value = (config.get(name) or ["0"])[-1].strip().lower()
-    return value not in ("0", "", "false", "no")
-
-
-def _enabled(config):
-    return (config.get("apt::periodic::enable") or ["1"])[-1].strip() != "0"
-
-
 def check(facts, policy):
     """Return the findings."""
     findings = (_pending(facts, policy) + _index(facts, policy) + [_cve(facts)] + _reboot(facts, policy)
-                + _stale(facts, policy) + [_eol(facts, policy), _unattended(facts, policy)])
+                + _stale(facts, policy) + [_eol(facts, policy), unattended.judge(facts, policy)])
     return with_remedies(findings, remedy.of)
 
 
@@ -168,6 +122,8 @@ def _pending(facts, policy):
         if one["held"] or one["pinned"]:
             more["risk"] = "manual"
             reason = ("it is on hold" if one["held"] else "a pin or an exclusion keeps it back") + ", which a person has set"
+            reason += " (%s)" % one["kept_by"] if one.get("kept_by") else " (apt-mark showhold)" if (
+                one["held"] and facts["manager"] == "apt") else ""
         elif one.get("kept_back") or broken:
             more["risk"] = "manual"
             reason = KEPT_BACK[one.get("kept_back") or "broken"]
@@ -218,7 +174,7 @@ def _left_behind(one, facts, policy):
 
 def _no_security(facts, more, fetched=True):
     here = facts["distribution"]
-    if here["id"] not in SEPARATE or releases.is_rolling(here["id"], here["version_id"]):
+    if here["id"] not in unattended.SEPARATE or releases.is_rolling(here["id"], here["version_id"]):
         return False
     return not any(apt.is_security(one["suite"], one["release"], more) and (one["index"] is not False or not fetched)
                    for one in facts["sources"])
@@ -334,44 +290,3 @@ def _eol(facts, policy):
     if facts["today"] > end:
         return found(EOL, resource, reason="%s has had no security updates since %s" % (name, end), **parts)
     return passed(EOL, resource, reason="%s gets security updates until %s" % (name, end), **parts)
-
-
-def _unattended(facts, policy):
-    resource = "automatic security updates"
-    if policy["unattended"] == "elsewhere":
-        return not_applicable(UNATTENDED, "the policy has updates installed by other means", resource)
-    one = facts["automatic"]
-    if not facts["manager"]:
-        return unknown(UNATTENDED, resource, facts["failure"])
-    if facts["live"] and facts["container"] and not one["installed"]:
-        return not_applicable(UNATTENDED, "a container is updated by a newer image", resource)
-    if not facts["live"] and facts["init"] == "none":
-        return not_applicable(UNATTENDED, "there is no init in it that would run them: it is updated by a newer image", resource)
-    more = {} if policy["unattended"] == "mend" else {"risk": "manual"}
-    parts = {"effective": {"timers": one["timers"]}, "persistent": {
-        "package": one["package"], "installed": one["installed"], "applies": one["applies"], "security": one["security"]}}
-    trouble = _unattended_trouble(facts, one)
-    if trouble and one["gap"] and "timer" in trouble:
-        return unknown(UNATTENDED, resource, "whether its timers run cannot be told: %s" % one["gap"], **parts)
-    if trouble:
-        return found(UNATTENDED, resource, reason=trouble, **more, **parts)
-    return passed(UNATTENDED, resource, reason="by %s" % one["package"], **parts)
-
-
-def _unattended_trouble(facts, one):
-    if not one["installed"]:
-        return "%s is not installed" % one["package"]
-    if not one["applies"]:
-        return "%s is not told to install anything" % one["package"]
-    if not one["refreshes"]:
-        return "nothing fetches the package index by itself (APT::Periodic::Update-Package-Lists)"
-    if not one["security"]:
-        return "its origins hold none that is for security"
-    wanted = ("apt-daily.timer", "apt-daily-upgrade.timer") if facts["manager"] == "apt" else APPLYING
-    if facts["live"] and facts["init"] != "systemd":
-        return "" if one["cron"] or facts["manager"] != "apt" else "nothing runs it by schedule"
-    runs = [name for name in wanted if one["timers"].get(name, {}).get("enabled") in ("enabled", "static")
-            and (not facts["live"] or one["timers"][name]["active"] == "active")]
-    if facts["manager"] == "apt" and len(runs) < 2:
-        return "its timers are off: %s" % ", ".join(name for name in wanted if name not in runs)
-    return "" if runs else "its timer is off"

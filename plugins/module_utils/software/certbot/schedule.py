@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import MOST
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import MOST_BYTES
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import PERIODS
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import PLAIN
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import SPOOLS
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import SYSTEMD
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import commands
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import kept
+from ansible_collections.hostmend.hardening.plugins.module_utils.host.scheduled import lines_of
 
 CERTBOT = re.compile(r"\b(?:certbot|certbot-auto|letsencrypt)\b[^#\n]*\srenew\b")
 ACME_SH = re.compile(r"acme\.sh\b[^#\n]*--(?:cron|renew-all)\b")
-# Debian's job leaves the work to the timer where systemd runs.
-SYSTEMD = "/run/systemd/system"
-# run-parts and cron pass over what has another name.
-PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
-PERIODS = ("hourly", "daily", "weekly", "monthly")
-SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
-JOB = re.compile(r"(?:@\w+|(?:[\d*A-Za-z,/~-]+\s+){4}[\d*A-Za-z,/~-]+)\s+(.+)\Z")
-MOST = 200
-MOST_BYTES = 262144
 
 
 def runs(host, timers, pattern):
@@ -57,13 +56,9 @@ def _does(host, command, pattern):
         return True
     for path in re.findall(r"(?:^|(?<=[\s\"'=@-]))(/[\w./-]+)", command)[:10]:
         text = host.read(path, 65536) if os.path.isfile(host.path(path)) else None
-        if text and text.startswith("#!") and any(pattern.search(line) for line in _lines(text)):
+        if text and text.startswith("#!") and any(pattern.search(line) for line in lines_of(text)):
             return True
     return False
-
-
-def _lines(text):
-    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _jobs(host, pattern, systemd):
@@ -74,41 +69,13 @@ def _jobs(host, pattern, systemd):
     for spool in SPOOLS:
         tables += [("%s/%s" % (spool, user), user) for user in host.list(spool)[:MOST]]
     for path, user in tables:
-        if _kept(host, path) and any(_does(host, command, pattern) for command in
+        if kept(host, path) and any(_does(host, command, pattern) for command in
                                      commands(host.read(path, MOST_BYTES) or "", user, systemd)):
             made.append(path)
     for period in PERIODS:
         for name in host.list("/etc/cron." + period)[:MOST]:
             path = "/etc/cron.%s/%s" % (period, name)
-            text = host.read(path, 65536) or "" if PLAIN.match(name) and _kept(host, path, True) else ""
-            if not (systemd and SYSTEMD in text) and any(_does(host, line, pattern) for line in _lines(text)):
+            text = host.read(path, 65536) or "" if PLAIN.match(name) and kept(host, path, True) else ""
+            if not (systemd and SYSTEMD in text) and any(_does(host, line, pattern) for line in lines_of(text)):
                 made.append(path)
-    return made
-
-
-def _kept(host, path, program=False):
-    """Tell whether cron takes a file: others may not write it, and run-parts wants it executable."""
-    try:
-        about = os.stat(host.path(path))
-    except (OSError, ValueError):
-        return False
-    mode = stat.S_IMODE(about.st_mode)
-    return stat.S_ISREG(about.st_mode) and (bool(mode & stat.S_IXUSR) if program else not mode & 0o022)
-
-
-def commands(text, user, systemd):
-    """Return the commands of a table that root's rights stand behind.
-
-    :param user: whose table it is; None for one that names the user in each line.
-    """
-    made = []
-    for line in _lines(text):
-        match = JOB.match(line.strip())
-        if match is None or (systemd and SYSTEMD in line):
-            continue
-        command, runner = match.group(1), user
-        if user is None:
-            runner, _space, command = command.partition(" ")
-        if runner == "root" or re.search(r"(?:^|[;&|])\s{0,40}[^\s;&|]{0,200}(?:sudo|doas)\s", command):
-            made.append(command)
     return made

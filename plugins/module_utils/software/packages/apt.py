@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import calendar
+import fnmatch
 import re
 import time
 
@@ -49,6 +50,53 @@ def is_security(suite, release, more=()):
     label = release.get("label", "")
     return (suite.rstrip("/").endswith(("-security", "/updates")) or release.get("suite", "").endswith("-security")
             or label in ("Debian-Security", "Debian Security") or label.startswith("UbuntuESM") or bool(names & set(more)))
+
+
+# What the keys of an origin's pattern are in a Release file.
+ORIGIN_KEYS = {"o": "origin", "origin": "origin", "l": "label", "label": "label", "a": "suite", "suite": "suite",
+               "archive": "suite", "n": "codename", "codename": "codename", "site": "site"}
+
+
+def origin_matches(pattern, release, site, distribution):
+    """Tell whether a pattern of unattended-upgrades (Origins-Pattern or Allowed-Origins) takes a source.
+
+    :param release: its Release file, read by parse_release.
+    :param site: the name of the host that it is fetched from.
+    :param distribution: {"id", "codename"}, which the macros stand for.
+    """
+    here = {"distro_id": distribution["id"].capitalize(), "distro_codename": distribution["codename"]}
+    pattern = re.sub(r"\$\{(distro_id|distro_codename)\}", lambda found: here[found.group(1)], pattern).strip()
+    if pattern in ("*", ""):
+        return pattern == "*"
+    if "=" not in pattern:
+        origin, _colon, suite = pattern.partition(":") if ":" in pattern else pattern.partition(" ")
+        pattern = "o=%s,a=%s" % (origin.strip(), suite.strip())
+    for token in pattern.split(","):
+        key, _equals, wanted = token.partition("=")
+        key, wanted = ORIGIN_KEYS.get(key.strip()), wanted.strip().replace("%2C", ",")
+        if key is None:
+            if token.partition("=")[0].strip() in ("c", "component"):
+                continue  # a Release file names all components of its source
+            return False
+        if not fnmatch.fnmatchcase(site if key == "site" else release.get(key, ""), wanted):
+            return False
+    return True
+
+
+def pinned_in(texts, name):
+    """Return where a package is pinned: "FILE, line N" of the entry that names it most closely, "" where none does.
+
+    :param texts: {path: text} of apt's preferences, in the order in which they are read.
+    """
+    best = (0, "")
+    for path, text in texts.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            match = re.match(r"^[Pp]ackage:[ \t]*(.{1,2000})", line)
+            for word in match.group(1).split() if match else ():
+                rank = 2 if word == name else 1 if fnmatch.fnmatchcase(name, word) else 0
+                if rank > best[0]:
+                    best = (rank, "%s, line %d" % (path, number))
+    return best[1]
 
 
 def parse_policy(text):

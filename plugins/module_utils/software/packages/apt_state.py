@@ -70,6 +70,10 @@ def _ask(host, policy, facts, memory=None):
         entry = _pending(one, known, sources, policy["security_origins"])
         if entry is not None:
             facts["pending"].append(entry)
+    if any(one["pinned"] for one in facts["pending"]):
+        preferences = _preferences(host)
+        for one in facts["pending"]:
+            one["kept_by"] = apt.pinned_in(preferences, one["name"]) if one["pinned"] else ""
     wanted = [one for one in facts["pending"] if not one["pinned"] and (one["security"] or policy.get("scope") == "all")]
     if wanted:
         _note_kept_back(host, policy, facts, memory, wanted)
@@ -117,6 +121,11 @@ def _pending(one, known, sources, more):
             "source": about.source if about else one["name"], "security": secure is not None, "pinned": pinned,
             "held": bool(about and about.state.startswith("hold ")), "phased": above[start]["phased"], "kept_back": "",
             "severity": "", "cves": [], "advisories": []}
+
+
+def _preferences(host):
+    paths = ["/etc/apt/preferences.d/" + name for name in host.list("/etc/apt/preferences.d")]
+    return {path: host.read(path, 262144) or "" for path in ["/etc/apt/preferences"] + paths[:200]}
 
 
 def _secure(version, sources, more):

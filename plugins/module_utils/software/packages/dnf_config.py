@@ -117,6 +117,14 @@ def narrowed(options):
     return words(options.get("excludepkgs", "")) + words(options.get("includepkgs", ""))
 
 
+def kept_back_by(name, main, tool, repositories):
+    """Return which exclusions hold a package back: "exclude in [SECTION] of FILE" each; "" where none names it."""
+    places = [("main", MAIN[tool], narrowed(main))]
+    places += [(one["id"], one["file"], one["narrowed"]) for one in repositories]
+    return ", ".join("exclude in [%s] of %s" % (section, path) for section, path, patterns in places
+                     if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
+
+
 def parse_versionlock(text):
     """Return the names that a list of locked versions holds back (``!`` excludes single versions and is left out)."""
     names = []

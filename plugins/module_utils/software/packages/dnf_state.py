@@ -170,7 +170,8 @@ def _ask(host, tool, cache, main, facts, policy):
         facts["pending"].append({
             "name": name, "installed": about.version if about else "", "candidate": one["candidate"],
             "origin": ", ".join(one["advisories"][:5]), "source": about.source if about else name, "security": True,
-            "held": held, "pinned": pinned,
+            "held": held, "pinned": pinned, "kept_by": dnf_config.LOCKS[tool] if held else
+            dnf_config.kept_back_by(name, main, tool, facts["repositories"]) if pinned else "",
             "severity": one["severity"], "cves": one["cves"][:50], "advisories": one["advisories"][:20]})
 
 

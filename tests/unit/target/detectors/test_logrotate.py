@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from tests.support.fake_host import FakeHost
 from tests.support.paths import FIXTURES
 
+collecting = sys.modules[logrotate.collect.__module__]
 TEXTS = FIXTURES / "logrotate"
 POLICY: dict[str, Any] = {**logrotate.POLICY, "common": {}, "large_mebibytes": 1}
 TIMER = Unit("logrotate.timer", "loaded", "active", "waiting", "enabled")
@@ -171,13 +173,14 @@ def test_it_is_scheduled_but_has_not_run(root):
 
 def test_complaints_are_sorted_into_what_can_be_mended(root):
     put(root, "etc/logrotate.d/app", "/var/log/app/*.log {\n weekly\n}\n")
+    (root / "var/log/app").mkdir()
     put(root, "etc/logrotate.d/none", "/var/log/none.log { daily }\n")
     found = judged(machine(root, text("debug_bookworm.txt")))
     broken = {resource: one.get("risk", "safe") for (name, resource), one in found.items()
               if name == "logrotate.broken"}
     assert broken == {
-        "/etc/logrotate.conf: /var/log/dpkg.log": "manual",
-        "/etc/logrotate.conf: zz:N unknown option 'bogus' -- ignoring line": "manual",
+        "/etc/logrotate.d/zz: /var/log/dpkg.log": "manual",
+        "/etc/logrotate.d/zz: zz:N unknown option 'bogus' -- ignoring line": "manual",
         "/etc/logrotate.d/app: /var/log/app/a.log": "safe",
         "/etc/logrotate.d/none: /var/log/none.log": "safe",
     }
@@ -251,9 +254,125 @@ def test_what_is_rotated_early_by_size_is_no_pass(root: Path, told: str) -> None
 
 def test_an_error_is_told_of_the_file_that_has_it(root: Path) -> None:
     put(root, "etc/logrotate.d/bad", "/var/log/foo {\n rotate x\n}\n")
-    says = QUIET + "error: bad:2 bad rotation count 'x'\nerror: found error in /var/log/foo, skipping\n"
+    says = ("including /etc/logrotate.d\nreading config file bad\nerror: bad:2 bad rotation count 'x'\n"
+            "error: found error in /var/log/foo, skipping\n" + QUIET)
     found = set(status(machine(root, says), "logrotate.broken"))
-    assert found == {"/etc/logrotate.d/bad: bad:N bad rotation count 'x'", "/etc/logrotate.d/bad: /var/log/foo"}
+    assert found == {"/etc/logrotate.d/bad: bad:N bad rotation count 'x'"}
+
+
+TWICE = """\
+reading config file /etc/logrotate.conf
+including /etc/logrotate.d
+reading config file btmp
+reading config file wtmp
+reading config file wtmp.old
+error: wtmp.old:1 duplicate log entry for /var/log/wtmp
+error: found error in file wtmp.old, skipping
+error: /etc/logrotate.conf:2 duplicate log entry for /var/log/wtmp
+error: /etc/logrotate.conf:5 duplicate log entry for /var/log/btmp
+
+Handling 2 logs
+
+rotating pattern: /var/log/btmp  monthly (6 rotations)
+rotating pattern: /var/log/wtmp  monthly (6 rotations)
+
+rotating pattern: /var/log/wtmp  monthly (1 rotations)
+"""
+
+
+def test_the_stanza_in_effect_is_judged_and_each_duplicate_is_found(root: Path) -> None:
+    main = "include /etc/logrotate.d\n/var/log/wtmp {\n monthly\n rotate 1\n}\n/var/log/btmp {\n monthly\n}\n"
+    put(root, "etc/logrotate.conf", main)
+    for name in ("wtmp", "wtmp.old", "btmp"):
+        put(root, f"etc/logrotate.d/{name}", f"/var/log/{name[:4]} {{\n monthly\n rotate 6\n}}\n")
+    assert status(machine(root, TWICE), "logrotate.broken") == {
+        "/etc/logrotate.d/wtmp.old: /var/log/wtmp": "open", "/etc/logrotate.conf: /var/log/wtmp": "open",
+        "/etc/logrotate.conf: /var/log/btmp": "open"}
+    assert status(machine(root, TWICE), "logrotate.retention") == {
+        "/etc/logrotate.d/wtmp: /var/log/wtmp": "passed", "/etc/logrotate.conf: /var/log/wtmp": "open",
+        "/etc/logrotate.d/btmp: /var/log/btmp": "passed"}
+
+
+def test_one_su_cannot_fit_folders_of_several_owners(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "etc/logrotate.d/apps", "/srv/*/*.log {\n weekly\n}\n")
+    monkeypatch.setattr(collecting, "_owner", lambda _host, log: log.split("/")[2] + " users")
+    error = 'error: skipping "%s" because parent directory has insecure permissions\n'
+    says = "Handling 1 logs\nrotating pattern: /srv/*/*.log  weekly (4 rotations)\n" + error % "/srv/shop/a.log"
+    found = judged(machine(root, says))
+    assert "risk" not in found["logrotate.broken", "/etc/logrotate.d/apps: /srv/shop/a.log"]
+    found = judged(machine(root, says + error % "/srv/blog/a.log"))
+    both = [one for (check, _resource), one in found.items() if check == "logrotate.broken"]
+    assert [one["risk"] for one in both] == ["manual", "manual"]
+    assert "blog users, shop users" in both[0]["reason"]
+
+
+def test_the_last_real_run_counts(root: Path) -> None:
+    shown = "Result=exit-code\nExecMainStatus=1\nExecMainExitTimestampMonotonic=1000000\n"
+    service = Unit("logrotate.service", "loaded", "failed", "failed", "static")
+    host = machine(root, units=(TIMER, service))
+    host.says = {"logrotate": (0, "", QUIET), "systemctl show": shown, "journalctl": "error: error running postrotate script\n"}
+    put(root, "proc/uptime", "10.0 1.0\n")
+    one = judged(host)["logrotate.broken", "logrotate.service"]
+    assert one["status"] == "unknown"  # the files of this test are younger than that run
+    host.says["systemctl show"] = shown.replace("=1000000", "=900000000000")
+    one = judged(host)["logrotate.broken", "logrotate.service"]
+    assert (one["status"], one["risk"]) == ("open", "manual")
+    assert "postrotate" in one["reason"]
+
+
+@pytest.mark.parametrize(("load", "start", "wanted", "risk"), [
+    ("masked", "", "open", None), ("loaded", "/bin/true", "open", "manual"),
+    ("loaded", "/usr/sbin/logrotate /etc/logrotate.conf", "passed", None)])
+def test_the_service_behind_the_timer(root: Path, load: str, start: str, wanted: str, risk: str | None) -> None:
+    put(root, "etc/logrotate.service", f"[Service]\nExecStart={start}\n")
+    service = Unit("logrotate.service", load, "inactive", "dead", "static", "/etc/logrotate.service")
+    one = judged(machine(root, units=(TIMER, service)))["logrotate.not_running", "logrotate"]
+    assert (one["status"], one.get("risk")) == (wanted, risk)
+
+
+def test_what_cron_rotates_by_another_file_is_covered(root: Path) -> None:
+    large(root, "var/log/app/trace.log")
+    (root / "etc/cron.hourly").mkdir()
+    put(root, "etc/cron.hourly/rotate", "#!/bin/sh\n/usr/sbin/logrotate -s /var/lib/s /etc/hourly.conf\n")
+    (root / "etc/cron.hourly/rotate").chmod(0o755)
+    put(root, "etc/hourly.conf", "")
+    says = {"logrotate -d /etc/logrotate.conf": (0, "", QUIET), "logrotate -d /etc/hourly.conf": (
+        0, "", "Handling 1 logs\nrotating pattern: /var/log/app/*.log  hourly (4 rotations)\n")}
+    host = machine(root, cron=True)
+    host.says = says
+    assert status(host, "logrotate.uncovered") == {"/var/log/app/trace.log": "passed"}
+    host = machine(root)
+    host.says = says
+    assert status(host, "logrotate.uncovered") == {"/var/log/app/trace.log": "open"}
+
+
+@pytest.mark.parametrize(("name", "flags", "wanted"), [
+    ("app.log", "0102001", True), ("app.log", "0100001", False), ("000123.log", "0102001", False), ("a.aof", "0102001", False),
+    ("mysql-relay.log", "0102001", False)])
+def test_a_log_elsewhere_that_is_appended_to(root: Path, name: str, flags: str, wanted: bool) -> None:
+    log = root / name
+    log.write_bytes(b"x" * 1500000)
+    for folder in ("fd", "fdinfo"):
+        (root / "proc/5" / folder).mkdir(parents=True)
+    (root / "proc/5/fd/3").symlink_to(log)
+    put(root, "proc/5/fdinfo/3", f"pos:\t0\nflags:\t{flags}\n")
+    found = judged(machine(root, cron=True))
+    assert (("logrotate.uncovered", str(log)) in found) == wanted
+
+
+@pytest.mark.parametrize(("command", "files"), [
+    ("/usr/sbin/logrotate -s /var/lib/x /etc/a.conf", ["/etc/a.conf"]), ("logrotate -d /etc/a.conf", None),
+    ("test -x /usr/sbin/logrotate && nice logrotate --state=/x -v /a /b >/dev/null 2>&1", ["/a", "/b"]),
+    ("rm /x/logrotate", None)])
+def test_files_of_a_command_line(command: str, files: list[str] | None) -> None:
+    assert logrotate_conf.configurations(command) == files
+
+
+def test_an_option_with_several_words_is_replaced_whole() -> None:
+    for written in ("/a.log {\n\tsu blog blog\n}\n", "/a.log { su blog blog }\n"):
+        stanza = logrotate_conf.parse(written)[0]
+        changed = logrotate_conf.parse(logrotate_conf.with_option(written, stanza, "su", "shop shop"))[0]
+        assert changed.options["su"][0] == "shop shop"
 
 
 def test_maxage_shortens_what_is_kept(root):

@@ -27,7 +27,7 @@ BANS = {"fail2ban": {"installed": True, "running": True, "complaint": ""}, "want
 LISTS = {"services": [], "probes": [], "beside": [], "built": []}
 PAIR = {"certificate": "/c", "key": "/k", "lineage": "l", "names": ["a.example"], **LISTS}
 NONE = {"packages": [], "units": []}
-LOGS = {**NONE, "cover": [], "settings": []}
+LOGS = {**NONE, "unmask": [], "cover": [], "settings": []}
 UPDATES = {**NONE, "automatic": "", "refresh": False, "reboot": False}
 POLICY = {"retention_days": 180, "allowed": {"6379/tcp": ["10.0.0.0/8"]}}
 
@@ -58,6 +58,8 @@ def told(name: str, check: str, resource: str = "r", **evidence: Any) -> dict[st
         ("services.legacy_plaintext", {"persistent": {**ENTRY, "line": 3}}, {"units": [], "entries": [ENTRY], "listeners": []}),
         ("logrotate.missing", {}, {**LOGS, "packages": ["logrotate"]}),
         ("logrotate.not_running", {}, {**LOGS, "units": ["logrotate.timer"]}),
+        ("logrotate.not_running", {"persistent": {"masked": ["logrotate.service"]}},
+         {**LOGS, "units": ["logrotate.timer"], "unmask": ["logrotate.service"]}),
         ("logrotate.uncovered", {}, {**LOGS, "cover": ["r"]}),
         ("logrotate.retention", {"persistent": {"file": "/f", "log": "/l", "rotate": 26, "maxage": ""}},
          {**LOGS, "settings": [{"file": "/f", "log": "/l", "kind": "rotate", "rotate": 26, "days": 180}]}),

@@ -736,3 +736,35 @@ def test_dates_of_release_files() -> None:
     assert apt.seconds_of("yesterday") is None
 
 
+
+
+@pytest.mark.parametrize(("pattern", "wanted"), [
+    ("${distro_id}:${distro_codename}-security", False), ("${distro_id}:oldstable-security", True),
+    ("origin=Debian,codename=${distro_codename}-security,label=Debian-Security", True), ("o=*", True), ("", False),
+    ("origin=Debian,label=Debian", False), ("site=security.example.org", True), ("site=*.example.com,o=Debian", False),
+    ("o=Debian,n=bookworm*", True), ("o=Debian,bogus=1", False), ("o=Debian,c=main", True)])
+def test_an_origin_is_matched_and_not_believed(pattern: str, wanted: bool) -> None:
+    release = {"origin": "Debian", "label": "Debian-Security", "suite": "oldstable-security", "codename": "bookworm-security"}
+    assert apt.origin_matches(pattern, release, "security.example.org", {"id": "debian", "codename": "bookworm"}) is wanted
+
+
+@pytest.mark.parametrize(("load", "active", "wanted"), [
+    ("masked", "inactive", "open"), ("loaded", "failed", "open"), ("loaded", "inactive", "passed")])
+def test_the_service_behind_the_timer_of_updates(tmp_path: Path, load: str, active: str, wanted: str) -> None:
+    service = Unit("apt-daily-upgrade.service", load, active, "dead", "static")
+    one = judge(machine(debian(tmp_path), saying(""), units=(*TIMERS, service)))["unattended_off", "automatic security updates"]
+    assert one["status"] == wanted
+
+
+def test_the_entry_that_pins_a_package_is_named() -> None:
+    texts = {"/etc/apt/preferences": "Package: *\nPin: release a=stable\nPin-Priority: 900\n",
+             "/etc/apt/preferences.d/x": "Package: libx\nPin: version 1\n\nPackage: haproxy lib*\nPin: version 2\n"}
+    assert apt.pinned_in(texts, "haproxy") == "/etc/apt/preferences.d/x, line 4"
+    assert apt.pinned_in(texts, "bash") == "/etc/apt/preferences, line 1"
+
+
+def test_the_section_that_excludes_a_package_is_named() -> None:
+    repositories = [{"id": "lab", "file": "/etc/yum.repos.d/lab.repo", "narrowed": ["hmdaemon*"]}]
+    assert dnf_config.kept_back_by("hmdaemon", {}, "dnf", repositories) == "exclude in [lab] of /etc/yum.repos.d/lab.repo"
+    main = {"excludepkgs": "o*"}
+    assert dnf_config.kept_back_by("other", main, "dnf", repositories) == "exclude in [main] of /etc/dnf/dnf.conf"
