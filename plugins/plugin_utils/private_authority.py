@@ -19,17 +19,22 @@ import re
 import stat
 from typing import Any, NamedTuple
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+try:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:
+    NOT_INSTALLED = "The Python package cryptography is missing on the controller: install it beside Ansible"
+else:
+    NOT_INSTALLED = ""
 
 MOST_BYTES = 1024 * 1024
 MOST_REQUEST = 65536
 MOST_NAMES = 100
 RSA_BITS = (2048, 8192)
-CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
 HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
 DOMAIN = re.compile(r"\.?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")
 BEGIN = "-----BEGIN "
@@ -51,6 +56,8 @@ class Authority(NamedTuple):
 
 
 def _read(path: str) -> bytes:
+    if NOT_INSTALLED:
+        raise AuthorityError(NOT_INSTALLED)
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(number, "rb") as handle:
@@ -157,7 +164,7 @@ def public_key(request: str) -> Any:
         good = RSA_BITS[0] <= key.key_size <= RSA_BITS[1] and key.public_numbers().e > 2
     else:
         good = isinstance(key, ed25519.Ed25519PublicKey) or (
-            isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES)
+            isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
         )
     if not good:
         raise AuthorityError("the key of the host is weak, or of a kind that is not signed")
@@ -261,6 +268,8 @@ def limits(domains: list[str]) -> Any:
 def create(certificate: str, key: str, passphrase: str, name: str, days: int, domains: list[str]) -> None:
     """Make an authority, both of its files or none; neither is ever overwritten."""
     constraints = limits(domains)
+    if NOT_INSTALLED:
+        raise AuthorityError(NOT_INSTALLED)
     made = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
