@@ -170,7 +170,7 @@ class Change:
         path = self.given["path"]
         old = self.host.read(path) or ""
         state = rules.merge(rules.state_of(old), close, published, self.given["trusted"],
-                                     self.given["accept"], deny, self.given["every_protocol"])
+                            self.given["accept"], deny, self.given["every_protocol"])
         text = rules.nft_text(state)
         nft = self.module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]) or "/usr/sbin/nft"
         unit = rules.UNIT.format(nft=nft, path=path)
@@ -248,7 +248,7 @@ class Change:
 
     def _plan_ufw(self, close):
         present = rules.ufw_present((self.host.read("/etc/ufw/user.rules") or "") + "\n"
-                                             + (self.host.read("/etc/ufw/user6.rules") or ""))
+                                    + (self.host.read("/etc/ufw/user6.rules") or ""))
         for rule, words in rules.ufw_rules(close, self.given["trusted"]):
             if rule in present:
                 continue

@@ -299,7 +299,7 @@ def start(journal: store.Journal, asked: Dict[str, Any], about: Dict[str, Any], 
         for other in journal.unfinished(but=run.name):
             if asked["unfinished"] == "fail":
                 raise HostError("the run %s was broken off here; hostmend rollback %s takes it back"
-                                   % (other.name, other.name))
+                                % (other.name, other.name))
             if asked["unfinished"] == "rollback":
                 done = undo.rollback(other)
                 result["restored"].append(done)

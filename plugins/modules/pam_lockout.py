@@ -119,7 +119,7 @@ def by_profiles(module, asked, result):
     seen = stack.judged(read, "common-auth", "common-account")
     if seen.wrong and before == dict((path, read(path)) for path in STACKS.values()):
         raise LockoutError("pam-auth-update leaves /etc/pam.d/common-* alone, as somebody has edited them: run pam-auth-update "
-                      "--force once, or add pam_faillock by hand")
+                           "--force once, or add pam_faillock by hand")
     if seen.root_too:
         raise LockoutError("PAM would lock root too")
     if seen.wrong or seen.settings["deny"] != str(asked["deny"]):

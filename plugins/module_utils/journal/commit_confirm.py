@@ -94,8 +94,8 @@ def arm(journal: Journal, run: Run, roles: List[str], seconds: int, python: str 
             process.must(["systemctl", "daemon-reload"])
             process.must(["systemctl", "--quiet", "enable", BOOT_UNIT % run.name])
             process.must(["systemd-run", "--quiet", "--collect", "--unit", timer(run), "--on-active", "%ds" % seconds,
-                           "--timer-property", "AccuracySec=500ms", python, program(run), "expire", run.name,
-                           journal.directory])
+                          "--timer-property", "AccuracySec=500ms", python, program(run), "expire", run.name,
+                          journal.directory])
         else:
             process.must([python, program(run), "wait", run.name, journal.directory, str(seconds)])
     except HostError:

@@ -164,7 +164,7 @@ def read_node(path: str, keep: Optional[Keep] = None) -> Node:
             return {"type": "absent"}
         raise HostError("%s cannot be read: %s" % (path, error.strerror))
     node: Node = {"uid": state.st_uid, "gid": state.st_gid, "mode": stat.S_IMODE(state.st_mode),
-            "mtime": state.st_mtime_ns, "xattrs": read_xattrs(path)}
+                  "mtime": state.st_mtime_ns, "xattrs": read_xattrs(path)}
     if stat.S_ISLNK(state.st_mode):
         node.update(type="link", target=os.readlink(path))
     elif stat.S_ISDIR(state.st_mode):

@@ -41,7 +41,7 @@ def describe(subject: Dict[str, Any], key: str) -> Tuple[str, str]:
 def restore(subject: Dict[str, Any], before: Dict[str, Any], now: Dict[str, Any], keys: List[str], blob: Any) -> List[str]:
     """Run the command that brings the setting back."""
     status, _out, _err = process.run(subject["restore_argv"], subject.get("restore_stdin", ""),
-                                      subject.get("restore_env"))
+                                     subject.get("restore_env"))
     if status:
         raise HostError("%s could not be restored: its command ended with status %d" % (subject["name"], status))
     return []

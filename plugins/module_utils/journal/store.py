@@ -58,7 +58,7 @@ class Busy(HostError):
     def __init__(self, holder: Record) -> None:
         self.holder = holder
         HostError.__init__(self, "the run %(run)s holds this host: process %(pid)s on %(controller)s, since "
-                                    "%(since)s" % holder)
+                           "%(since)s" % holder)
 
 
 def boot() -> Tuple[str, float]:

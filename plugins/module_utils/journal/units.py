@@ -66,7 +66,7 @@ def read(subject: Dict[str, Any], keep: Any = None) -> Dict[str, Any]:
     """Return the image of a unit."""
     name = subject["name"]
     image: Dict[str, Any] = {"links": links(name), "empty": empty_folders(), "active": "unknown", "enabled": "unknown",
-             "load": "unknown", "fragment": "", "listens": []}
+                             "load": "unknown", "fragment": "", "listens": []}
     image["times"] = {path: os.lstat(path).st_mtime_ns for path in image["links"]}
     if systemd_runs():
         shown = dict(line.split("=", 1) for line in process.must(

@@ -38,7 +38,7 @@ def _file(files: config_files.Files, path: str, made: Dict[str, str], depth: int
                 files.gap("%s includes more than %d files deep" % (path, config_files.DEEPEST))
                 continue
             for one in [target.strip()] if word == "!include" else ["%s/%s" % (target.strip().rstrip("/"), name) for name in
-                                                                   files.list(target.strip()) if name.endswith(".cnf")]:
+                                                                    files.list(target.strip()) if name.endswith(".cnf")]:
                 _file(files, one, made, depth + 1)
         elif line.startswith("["):
             group = line.strip("[]").strip().lower()

@@ -89,7 +89,7 @@ class _Reader:
                 if depth >= config_files.DEEPEST:
                     self.files.gap("%s includes more than %d files deep" % (path, config_files.DEEPEST))
                 for one in self.files.match(os.path.join(self.prefix, words[1])) if depth < config_files.DEEPEST else ():
-                    for token in self.directives(one, depth + 1):
+                    yield from self.directives(one, depth + 1)
                         yield token
             elif words:
                 yield path, words, sign

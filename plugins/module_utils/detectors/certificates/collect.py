@@ -37,7 +37,7 @@ def collect(host, facts):
             aliases = set(other.get("alias", "") for other in facts["uses"] if other["keystore"]
                           and os.path.realpath(host.path(other["certificate"])) == real)
             facts["files"][one["certificate"]] = dict(files.read(host, one, aliases), real=real,
-                                                    led=keys.led_by_others(host, one["certificate"]))
+                                                      led=keys.led_by_others(host, one["certificate"]))
     for one in facts["uses"]:
         one.pop("password", None)
     plan = listeners.plan(host, facts, services) if host.live else []

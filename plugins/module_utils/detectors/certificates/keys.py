@@ -11,7 +11,6 @@ import stat
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.certificates import files
 
 
-
 def _accounts(host):
     """Return ({user: (uid, gid)}, {gid: group}, {user: gids})."""
     users, groups, member = {}, {}, {}

@@ -17,7 +17,6 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.tls import name
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import x509
 
 
-
 def mending(facts, policy, path, these):
     """Return how a certificate can be renewed: {mend, lineage, names} and the risk (None: the catalogue's)."""
     names = sorted(set(name for one in these for name in one["names"] if HOST_NAME.match(name) and name != "_"))

@@ -23,9 +23,9 @@ def collect(host: Any, policy: Dict[str, Any]) -> Dict[str, Any]:
     reading = host.listeners() if host.live else at_boot.listeners(host)
     firewall = host.firewall()
     facts: Dict[str, Any] = {"live": bool(host.live), "boots": host.boots, "ports": [], "gaps": list(reading.gaps),
-             "firewall": {"manager": firewall.manager, "active": firewall.active, "gaps": list(firewall.gaps),
-                          "notes": list(firewall.notes)},
-             "controllers": list(policy["common"].get("controller_addresses") or host.controller_addresses())}
+                             "firewall": {"manager": firewall.manager, "active": firewall.active, "gaps": list(firewall.gaps),
+                                          "notes": list(firewall.notes)},
+                             "controllers": list(policy["common"].get("controller_addresses") or host.controller_addresses())}
     ways: Dict[Tuple[str, int, str], List[Dict[str, Any]]] = {}
     for listener in reading.items:
         if listener.proto == "unix" or listener.netns != own:

@@ -184,7 +184,7 @@ def _instance(host, process, policy):
     settings = None
     if path:
         settings = config.read_settings(path, lambda name: host.read(root + name),
-                                              lambda folder: host.list(root + folder), process.cwd or "/")
+                                        lambda folder: host.list(root + folder), process.cwd or "/")
         made["gaps"] += settings.gaps
         made["files"] = _files(host, root, settings)
     secrets = _passwords(host, settings, root, tcp)

@@ -70,7 +70,7 @@ def _jobs(host, pattern, systemd):
         tables += [("%s/%s" % (spool, user), user) for user in host.list(spool)[:MOST]]
     for path, user in tables:
         if kept(host, path) and any(_does(host, command, pattern) for command in
-                                     commands(host.read(path, MOST_BYTES) or "", user, systemd)):
+                                    commands(host.read(path, MOST_BYTES) or "", user, systemd)):
             made.append(path)
     for period in PERIODS:
         for name in host.list("/etc/cron." + period)[:MOST]:

@@ -140,7 +140,7 @@ class Apt:
     def size(self, names, new):
         """Return how many bytes are to be fetched."""
         status, out, err = process.run(["apt-get", "-q", "-o", "Debug::NoLocking=1", "--print-uris", "-y"] + self.options()
-                                        + self._install(names, new), env=QUIET, seconds=PATIENCE)
+                                       + self._install(names, new), env=QUIET, seconds=PATIENCE)
         if status:
             raise Trouble("what has to be fetched cannot be told: %s" % last_words(out, err))
         return apt.parse_uris(out)

@@ -82,7 +82,7 @@ class Dnf:
             if not words:
                 continue
             status, out, err = process.run(self._base() + ["--assumeno", verb] + list(words), seconds=300,
-                                            env={"COLUMNS": "400"})
+                                           env={"COLUMNS": "400"})
             made, removed = dnf.parse_transaction(out)
             if removed:
                 raise Trouble("that would remove %s" % ", ".join(sorted(name for name, unused in removed)))
@@ -101,7 +101,7 @@ class Dnf:
     def removal(self, names):
         """Return the names of what removing packages would take away."""
         status, out, err = process.run(self._base() + ["--assumeno"] + self._removal(names), seconds=300,
-                                        env={"COLUMNS": "400"})
+                                       env={"COLUMNS": "400"})
         removed = dnf.parse_transaction(out)[1]
         if status and not removed:
             raise Trouble("the packages cannot be removed: %s" % last_words(out, err))

@@ -58,8 +58,8 @@ def selected(run: Run, read: stack.Reader) -> List[str]:
         wrong = stack.judged(lambda name: texts.get(name) or read(name), path).wrong
         if wrong:
             raise AuthselectError("with %s, the profile %s does not lock accounts (%s: %s): add the lines of pam_faillock to its "
-                            "system-auth and password-auth as the profile sssd has them, then authselect apply-changes"
-                            % (FEATURE, profile, path, wrong[0]))
+                                  "system-auth and password-auth as the profile sssd has them, then authselect apply-changes"
+                                  % (FEATURE, profile, path, wrong[0]))
     return words
 
 
