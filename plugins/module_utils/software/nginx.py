@@ -90,7 +90,6 @@ class _Reader:
                     self.files.gap("%s includes more than %d files deep" % (path, config_files.DEEPEST))
                 for one in self.files.match(os.path.join(self.prefix, words[1])) if depth < config_files.DEEPEST else ():
                     yield from self.directives(one, depth + 1)
-                        yield token
             elif words:
                 yield path, words, sign
             if sign == "}":
