@@ -52,7 +52,8 @@ def remediate(name, *more):
 
 def test_all_of_it_was_found(name):
     assert {(one["check"], one["resource"]) for one in lab.findings("foretold", name, "open")} == FOUND
-    assert lab.findings("foretold", name, "unknown") == []
+    # No host trusts the roots of the lab's authorities, so nothing tells whether their chains are whole.
+    assert {one["check"] for one in lab.findings("foretold", name, "unknown")} == {"certificates.chain"}
 
 
 def test_the_reasons_say_what_is_wrong(name):
@@ -68,7 +69,8 @@ def test_check_mode_foretold_what_was_done(name):
 
 def test_nothing_is_open_any_more(name):
     assert lab.findings("mended", name, "open") == []
-    assert [one for one in lab.audit(name, "certificates") if one["status"] in ("open", "unknown")] == []
+    left = [one for one in lab.audit(name, "certificates") if one["status"] in ("open", "unknown")]
+    assert {(one["check"], one["status"]) for one in left} == {("certificates.chain", "unknown")}
 
 
 def test_no_key_is_in_the_reports(name):
@@ -162,7 +164,9 @@ def test_each_challenge_was_the_one_asked_for(name, suite, ways):
 def test_a_port_that_is_taken_is_told_of_before_certbot_tries(name):
     if name != "hm-certificates-trixie":
         return
+    # Were certbot's own still there, it would only have to be brought over.
     script = """
+        certbot delete --non-interactive --cert-name shop.lab.test
         /opt/lab/sign shop.lab.test /etc/ssl/lab/shop.key /etc/ssl/lab/shop.pem "-85 days" "+5 days"
         echo 'server { listen 80; }' > /etc/nginx/sites-enabled/plain
         systemctl reload nginx"""

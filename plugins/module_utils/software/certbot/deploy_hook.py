@@ -247,7 +247,7 @@ def others(data):
         if end < 0:
             return b"".join(made)
         end += len(b"-----END " + label + b"-----")
-        if b"CERTIFICATE" not in label and b"PRIVATE KEY" not in label:
+        if b"CERTIFICATE" not in label and b"PRIVATE" not in label:
             made.append(data[at:end] + b"\n")
         at = end
 
