@@ -147,7 +147,8 @@ ARGUMENTS = dict(
     policy=dict(type="dict", default={}),
     seconds=dict(type="int", default=60),
 )
-MOST_FILES, MOST_BYTES = 2000, 20 * 1024 * 1024
+MOST_FILES = 2000
+MOST_BYTES = 20 * 1024 * 1024
 
 
 class JailsError(HostError):
