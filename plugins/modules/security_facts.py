@@ -211,6 +211,7 @@ def main():
             "root": {"type": "path", "default": "/"},
             "running": {"type": "bool"},
         },
+        no_log=True,  # a policy may hold passwords (words that count as weak); results must show their names all the same
         supports_check_mode=True,
     )
     given = module.params

@@ -60,18 +60,32 @@ def parse_unit(texts):
     return made
 
 
-def unit_text(host, name, fragment):
-    """Return the settings of a unit, of its template's and its own drop-ins too."""
-    texts = [host.read(fragment, UNIT_LIMIT) or ""] if fragment else []
+def unit_files(host, name, fragment):
+    """Return the paths of a unit's file and its drop-ins, its template's and its kind's too, in systemd's order."""
     kind = name.rpartition(".")[2]
     owners = [name] if "@" not in name else ["%s@.%s" % (name.partition("@")[0], kind), name]
     drops = {}
     for folder in reversed(FOLDERS):
         for owner in [kind] + owners:
-            for one in host.list("%s/%s.d" % (folder, owner)):
-                if one.endswith(".conf"):
-                    drops[one] = "%s/%s.d/%s" % (folder, owner, one)
-    return parse_unit(texts + [host.read(drops[one], UNIT_LIMIT) or "" for one in sorted(drops)])
+            for each in host.list("%s/%s.d" % (folder, owner)):
+                if each.endswith(".conf"):
+                    drops[each] = "%s/%s.d/%s" % (folder, owner, each)
+    return ([fragment] if fragment else []) + [drops[each] for each in sorted(drops)]
+
+
+def fragment_of(host, name):
+    """Return the path of a unit's file, its template's where it has none of its own; None where there is none."""
+    kind = name.rpartition(".")[2]
+    for owner in [name] + (["%s@.%s" % (name.partition("@")[0], kind)] if "@" in name else []):
+        for folder in FOLDERS:
+            if host.exists("%s/%s" % (folder, owner)):
+                return "%s/%s" % (folder, owner)
+    return None
+
+
+def unit_text(host, name, fragment):
+    """Return the settings of a unit, of its template's and its own drop-ins too."""
+    return parse_unit([host.read(path, UNIT_LIMIT) or "" for path in unit_files(host, name, fragment)])
 
 
 def starts(unit):

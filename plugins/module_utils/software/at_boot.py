@@ -26,7 +26,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.software.addres
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import address_of
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import on as _on
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.addresses import texts as _files
-from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import listeners as redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Listener
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading
@@ -59,50 +59,6 @@ def ssh(host, service):
             return None
         for one in [port] if port else sshd.ports(settings._replace(values={"port": settings.values.get("port", [])})):
             made += _on(addresses, one)
-    return made
-
-
-def redis(host, service):
-    """Return where Redis, Valkey or KeyDB listens."""
-    settings = redis_settings(host, service)
-    if settings is None or settings.gaps:
-        return None
-    return redis_addresses(settings, "sentinel" in service.program)
-
-
-def redis_settings(host, service):
-    """Return the Settings of a service of Redis, its command line read last; None where its file is not known."""
-    words = list(service.argv[1:])
-    path = next((word for word in words if word.endswith(".conf")), "")
-    if not path.startswith("/"):
-        return None
-    settings = config.read_settings(path, host.read, host.list)
-    at = 0
-    while at < len(words):
-        if words[at].startswith("--"):
-            name, values = words[at][2:], []
-            while at + 1 < len(words) and not words[at + 1].startswith("--"):
-                at += 1
-                values.append(words[at])
-            settings.entries.append((name.lower(), values, service.name, 0))
-        at += 1
-    return settings
-
-
-def redis_addresses(settings, sentinel=False):
-    """Return (proto, family, address, port) of each address that the settings have it listen on."""
-    made = []
-    ports = [(settings.last(name) or ["0"])[0] for name in ("port", "tls-port")]
-    if sentinel and settings.place("port") == "":
-        ports[0] = "26379"
-    bind = settings.last("bind") or ["*", "-::*"]
-    for port in [int(port) for port in ports if port.isdecimal() and int(port)]:
-        for one in bind:
-            one = one.lstrip("-")
-            addresses = {"*": [WILD[0]], "::*": [WILD[1]]}.get(one) or address_of(one)
-            if addresses is None:
-                return None
-            made += _on(addresses, port)
     return made
 
 
@@ -163,7 +119,7 @@ def local(*ports):
 # Units, the name that the kernel shows of the process ("" for the program's own), and how to read where it listens.
 KNOWN = (
     (("ssh.service", "sshd.service"), "sshd", ssh),
-    (("redis*.service", "valkey*.service", "keydb*.service"), "", redis),
+    (("redis*.service", "valkey*.service", "keydb*.service"), "", redis.listeners),
     (("mariadb*.service", "mysql*.service", "mysqld*.service"), "", mysql.listeners),
     (("postgresql*.service",), "postgres", postgresql.listeners),
     (("nginx.service",), "nginx", nginx.listeners),

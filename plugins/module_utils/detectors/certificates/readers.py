@@ -23,6 +23,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.software import
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import postgresql
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import vsftpd
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import start
 
 READ_ONLY = os.strerror(errno.EROFS)
 SECONDS = 4
@@ -214,7 +215,7 @@ def redis_of(host: Any, _facts: Dict[str, Any], service: Service, _files: Any) -
     """Return the uses of Redis: the title of a process hides its file; each instance has its own, and its own unit."""
     named = {}  # type: Dict[str, Any]
     for one in service["processes"]:
-        named.setdefault(config.config_path(host, one, {}), one.unit)
+        named.setdefault(start.config_path(one, {}, start.unit_start(host, one.unit)), one.unit)
     named.pop("", None)
     standard = [one for one in ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/valkey/valkey.conf") if host.exists(one)]
     made = []  # type: List[config_files.Use]

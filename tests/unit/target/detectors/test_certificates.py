@@ -694,8 +694,10 @@ def test_each_instance_of_redis_has_its_own_certificate(root: Path) -> None:
         place.parent.mkdir(exist_ok=True)
         place.write_text(words)
 
-    shown = "ExecStart={{ path=x ; argv[]=/usr/bin/redis-server /etc/redis/redis-{}.conf ; }}"
-    host = FakeHost(root, lambda argv, _stdin: shown.format(argv[-1].split("@")[1][0]))
+    unit = root / "etc/systemd/system/redis@.service"
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    unit.write_text("[Service]\nExecStart=/usr/bin/redis-server /etc/redis/redis-%i.conf\n")
+    host = FakeHost(root, lambda _argv, _stdin: "")
     argv = ["/usr/bin/redis-server 0.0.0.0:1"]
     processes = [SimpleNamespace(argv=argv, cwd="/", unit=f"redis@{name}.service") for name in "ab"]
     service = {"name": "redis", "unit": "redis.service", "processes": processes}

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
-from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import config, protocol
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.collect import differences
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.facts import Instance
+from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import acl, config, protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +53,7 @@ def instance(**more: Any) -> dict[str, Any]:
         "files": {"/etc/redis/redis.conf": {"mode": "0640", "secret": False}},
     }
     made.update(more)
-    return made
+    return dict(Instance(**made)._asdict())
 
 
 WIDE = {"listeners": ["0.0.0.0:6379"], "probes": {"127.0.0.1:6379": "PONG", "192.0.2.2:6379": "PONG"}}
@@ -113,9 +115,7 @@ def test_each_check(check: str, one: dict[str, Any], status: str) -> None:
 def test_a_host_without_redis() -> None:
     found = redis.check({"live": True, "gaps": [], "instances": []}, POLICY)
     assert {(one["check"], one["status"]) for one in found} == {(check, "not_applicable") for check in redis.CHECKS}
-    assert {one["status"] for one in redis.check({"live": True, "gaps": ["hidepid"], "instances": []}, POLICY)} == {
-        "unknown"
-    }
+    assert {one["status"] for one in redis.check({"live": True, "gaps": ["hidepid"], "instances": []}, POLICY)} == {"unknown"}
 
 
 def test_another_user_without_a_password_counts_though_default_is_off() -> None:
@@ -135,7 +135,7 @@ def test_loopback_without_a_password_is_the_policys_to_allow() -> None:
 def test_connected_clients_make_it_disruptive_and_a_container_manual() -> None:
     found = judged(instance(**WIDE, clients=["127.0.0.1", "192.0.2.9"]))["redis.no_auth"]
     assert (found["risk"], found["affects"]) == ("disruptive", ["192.0.2.9 is connected"])
-    assert judged(instance(**WIDE, mode="cluster"))["redis.no_auth"]["risk"] == "manual"
+    assert judged(instance(**WIDE, outside=["node 192.0.2.9:6379"]))["redis.no_auth"]["risk"] == "manual"
 
 
 # Configuration
@@ -171,8 +171,8 @@ def test_a_file_that_includes_itself_ends() -> None:
     ],
 )
 def test_users_of_an_acl(words: str, wanted: tuple[bool, bool, bool]) -> None:
-    user = config.parse_user(words.split())
-    assert (user["on"], user["nopass"], user["all"]) == wanted
+    user = acl.parse_user(words.split())
+    assert (user.on, user.nopass, user.all) == wanted
 
 
 def test_captured_answers_of_a_server() -> None:
@@ -181,7 +181,7 @@ def test_captured_answers_of_a_server() -> None:
     (client,) = protocol.parse_clients((TEXTS / "clients.txt").read_text())
     assert client["addr"].startswith("127.0.0.1:")
     words = config.split_words((TEXTS / "acl.txt").read_text().strip())
-    assert config.parse_user(words[1:])["nopass"] is True
+    assert acl.parse_user(words[1:]).nopass is True
 
 
 def test_what_is_set_at_run_time_alone_differs() -> None:
@@ -193,13 +193,11 @@ def test_what_is_set_at_run_time_alone_differs() -> None:
         "port": "6379",
         "tls-port": "0",
     }
-    assert redis.differences(runtime, settings_read) == ["requirepass"]
+    assert differences(runtime, settings_read) == ["requirepass"]
 
 
 LINES = st.lists(
-    st.sampled_from(
-        ["port 1", "requirepass old", "# requirepass x", "include /r/other.conf", "", "save 1 1", 'bad "x']
-    ),
+    st.sampled_from(["port 1", "requirepass old", "# requirepass x", "include /r/other.conf", "", "save 1 1", 'bad "x']),
     max_size=8,
 )
 VALUES = st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
@@ -221,7 +219,7 @@ def test_an_edit_wins_and_leaves_the_rest(lines: list[str], value: str) -> None:
 def test_hostile_configuration_ends(hostile: str) -> None:
     made = read({"/r/main.conf": hostile})
     assert made.files == ["/r/main.conf"]
-    config.parse_user(hostile.split())
+    acl.parse_user(hostile.split())
 
 
 # A server that is hostile

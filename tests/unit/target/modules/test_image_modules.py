@@ -13,17 +13,15 @@ from ansible_collections.hostmend.hardening.plugins.modules import redis_access,
 CONF = "# kept\nbind 0.0.0.0\nprotected-mode no\nport 6379\n"
 
 
-def mended(path: Path, monkeypatch: pytest.MonkeyPatch, version: str = "7.0.15", **more: Any) -> redis_access.Mender:
-    monkeypatch.setattr(redis_access.detector, "packaged_version", lambda host, program: version)
+def mended(path: Path, monkeypatch: pytest.MonkeyPatch, version: str = "7.0.15", **more: Any) -> redis_access.Access:
+    monkeypatch.setattr(redis_access, "packaged_version", lambda host, program: version)
     instance = {"listeners": [], "config_file": str(path), "unit": None, "auth": False, "narrow": False, "protect": [],
                 **{name: more.pop(name) for name in ("auth", "narrow", "protect") if name in more}}
-    params = {"instances": [instance], "password": None, "bind": ["127.0.0.1", "-::1"], "running": False,
+    params = {"instances": [instance], "password": None, "bind": ["127.0.0.1", "-::1"], "running": False, "words": [],
               "secrets": str(path.parent / "secrets"), **more}
-    mender = redis_access.Mender(SimpleNamespace(params=params))
-    mender.plan()
-    for step in mender.steps:
-        step()
-    return mender
+    access = redis_access.Access(params)
+    access.run(check_mode=False)
+    return access
 
 
 @pytest.mark.parametrize("asked", [{"auth": True}, {"narrow": True}, {"auth": True, "narrow": True}])
@@ -53,8 +51,8 @@ def test_an_older_redis_takes_no_minus(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path, monkeypatch):
-    with pytest.raises(redis_access.Failure, match="cannot be read"):
-        mended(tmp_path / "none.conf", monkeypatch, narrow=True)
+    access = mended(tmp_path / "none.conf", monkeypatch, narrow=True)
+    assert ["cannot be read" in reason for reason in access.failed.values()] == [True] and access.changes == []
 
 
 def test_units_of_an_image_are_read_from_their_files(tmp_path, monkeypatch):
