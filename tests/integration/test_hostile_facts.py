@@ -33,6 +33,7 @@ FORGED: dict[str, Any] = {
             "reason": EVIL,
             "affects": [EVIL],
             "fix": {"role": "../../../tmp/evil", "risk": "safe", "tags": [EVIL]},
+            "remedy": {"units": [EVIL], "entries": [EVIL], "listeners": [EVIL]},
             "title": EVIL,
         },
         {
