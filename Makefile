@@ -16,7 +16,11 @@ help: ## Say what there is
 
 audit: $(VENV)/.runtime ## Audit this machine, read-only, and write the report
 	@$(BIN)/hostmend audit --output $(OUT) $(ARGS); code=$$?; \
-	if [ $$code -eq 2 ]; then echo "Something is open on this machine; nothing was changed."; code=0; fi; exit $$code
+	if [ $$code -eq 2 ]; then echo "Something is open on this machine; nothing was changed."; code=0; fi; \
+	echo "The command is $(BIN)/hostmend; \`make shell\` opens a shell that has it on its PATH."; exit $$code
+
+shell: $(VENV)/.runtime ## Open a shell that has hostmend and ansible-playbook on its PATH
+	@echo "hostmend is on the PATH of this shell; leave it with exit."; exec $${SHELL:-/bin/bash}
 
 check: $(VENV)/.dev ## Lint, types and unit tests, without containers
 	@tools/check
@@ -48,8 +52,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: pyproject.toml hatch_build.py | $(VENV)/bin/python
-	@echo "Setting up $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@echo "Setting up $(VENV): Ansible and what the report needs are fetched once, which takes a minute or two."
+	@set -o pipefail; $(BIN)/pip install --disable-pip-version-check --progress-bar off --editable . \
+	| sed -un 's/^Collecting \([^ ;<>=(\[~!]*\).*/  fetching \1/p; s/^Installing collected packages.*/  installing/p'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
@@ -57,4 +62,4 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help audit check test lab images sanity bench reference clean
+.PHONY: help audit shell check test lab images sanity bench reference clean

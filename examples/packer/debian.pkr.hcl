@@ -3,7 +3,7 @@
 #   packer init examples/packer
 #   packer build -var source=base.qcow2 -var key=$HOME/.ssh/build examples/packer
 #
-# hostmend is installed beside Packer (pip install hostmend), and the base image lets the user "packer" in by that key and
+# hostmend is installed beside Packer (from a clone or a wheel), and the base image lets the user "packer" in by that key and
 # become root by sudo without a password. The user goes with the shutdown, and its keys before that.
 # Packer 1.6, which has no `init` and no block of plugins: packer build -var ... examples/packer/debian.pkr.hcl
 

@@ -243,6 +243,25 @@ def run(
     return Result("done" if status == "successful" else "failed", code, errors)
 
 
+def list_hosts(request: Request) -> list[str]:
+    """Return the hosts that a request means, as Ansible names them; nothing is run on them."""
+    names: list[str] = []
+    listing = False
+
+    def take(line: str) -> None:
+        nonlocal listing
+        for each in line.splitlines():
+            if listing and each.startswith("      "):
+                names.append(each.strip())
+            listing = each.strip().startswith("hosts (") or (listing and each.startswith("      "))
+
+    request.options = [*request.options, "--list-hosts"]
+    result = run(request, lambda event: take(str(event.get("stdout") or "")), Stop())
+    if result.status != "done":
+        raise HostmendError(result.errors[0] if result.errors else "Ansible could not list the hosts")
+    return list(dict.fromkeys(names))
+
+
 def _command(request: Request, root: Path, config: UserConfig, directory: Path) -> list[str]:
     """Return the arguments of ansible-playbook; variables go by a file that only this user reads."""
     command = []

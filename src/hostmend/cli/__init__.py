@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from hostmend import __version__
 from hostmend.core.errors import HostmendError, StoppedError, near, place_of
 from hostmend.core.exit_status import CANNOT, STOPPED
 
@@ -33,6 +32,8 @@ COMMANDS = {
     "notify": ("hostmend.cli.notify", "Tell people what is new, on their channels."),
     "explain": ("hostmend.cli.explain", "Say what a check means, and what its fix does."),
     "checks": ("hostmend.cli.explain", "List all checks."),
+    "completion": ("hostmend.cli.shell_help", "Print the completion of a shell."),
+    "man": ("hostmend.cli.shell_help", "Print the manual page."),
 }
 
 
@@ -62,8 +63,18 @@ class Commands(click.Group):
             formatter.write_dl([(name, words) for name, (_module, words) in COMMANDS.items()])
 
 
+def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    """Print what a question to the maintainers must say: the versions of all that takes part, and how old the data is."""
+    if wanted and not context.resilient_parsing:
+        from hostmend.versions import lines
+
+        for line in lines():
+            click.echo(line)
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="hostmend", message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say the versions, and exit.")
 def hostmend() -> None:
     """Find what is insecure on Linux hosts, show it, mend it with Ansible roles, and prove that it is mended.
 
@@ -86,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         say("stopped")
         return STOPPED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        return 0
     except click.ClickException as error:
         say(error.format_message())
         return CANNOT

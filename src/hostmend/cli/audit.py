@@ -11,7 +11,7 @@ from hostmend.cli import options
 from hostmend.core.errors import HostmendError
 
 
-@click.command()
+@click.command(cls=options.GroupedCommand)
 @options.shared
 @click.option(
     "--from-agents",
@@ -32,6 +32,8 @@ def audit(from_agents: str | None, max_age: str | None, **given: Any) -> int:
 
     variables = _agents(from_agents, max_age)
     work = Work(options.gather(given), "audit")
+    if work.common.list_hosts:
+        return work.list_hosts()
     run = work.ansible("audit.yml", variables)
     return work.finish(work.report(run))
 

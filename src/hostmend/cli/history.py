@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hostmend.core.errors import HostmendError
+from hostmend.catalog import LANGUAGES
+from hostmend.core.errors import HostmendError, near
 from hostmend.core.exit_status import one_line
 from hostmend.core.input_files import read_text
 from hostmend.report.formats import FORMATS, render
 from hostmend.report.text import visible
 from hostmend.store import Store
+
+STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 
 
 @click.command()
@@ -34,7 +39,26 @@ from hostmend.store import Store
     metavar="FILE",
     help="Write it to a file instead of the terminal.",
 )
-def report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
+@click.option("--severity", type=click.Choice(("high", "medium", "low")), help="Only what is at least this grave.")
+@click.option("--class", "classes", multiple=True, metavar="C", help="Only this issue class (may be given again).")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only this status (may be given again)."
+)
+@click.option(
+    "--host", "hosts", multiple=True, metavar="H", help="Only this host, or a pattern such as web* (may be given again)."
+)
+@click.option("--language", type=click.Choice(LANGUAGES), envvar="HOSTMEND_LANGUAGE", help="Language of the titles and texts.")
+def report(
+    run: str | None,
+    format_: str | None,
+    query: str | None,
+    output: Path | None,
+    severity: str | None,
+    classes: tuple[str, ...],
+    statuses: tuple[str, ...],
+    hosts: tuple[str, ...],
+    language: str | None,
+) -> int:
     """Render the report of RUN again: its id or the beginning of it, or a report.json. Default: the newest run.
 
     \b
@@ -42,7 +66,7 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
     hostmend report --query "hosts.*.findings[] | [?status=='open'].[check, resource]"
     """
     try:
-        return _report(run, format_, query, output)
+        return _report(run, format_, query, output, lambda found: _selected(found, severity, classes, statuses, hosts, language))
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if run is None or not _is_path(run):
             raise
@@ -51,11 +75,58 @@ def report(run: str | None, format_: str | None, query: str | None, output: Path
         raise HostmendError(f"{run} is not a whole report of hostmend: {words}") from error
 
 
-def _report(run: str | None, format_: str | None, query: str | None, output: Path | None) -> int:
+def _selected(
+    found: dict[str, Any],
+    severity: str | None,
+    classes: tuple[str, ...],
+    statuses: tuple[str, ...],
+    hosts: tuple[str, ...],
+    language: str | None,
+) -> dict[str, Any]:
+    """Return a report less what was not asked for; counts and scores stay those of the whole."""
+    from hostmend import catalog
+    from hostmend.core import exit_status
+    from hostmend.report import model
+
+    known = catalog.load()
+    for name in classes:
+        if name not in known.classes:
+            raise HostmendError(f"no such class: {name}{near(name, known.classes)}; there are {', '.join(sorted(known.classes))}")
+    least = exit_status.GRAVITY[severity] if severity else None
+    chosen = {name: host for name, host in found["hosts"].items() if not hosts or any(fnmatchcase(name, one) for one in hosts)}
+    if not chosen and hosts:
+        raise HostmendError(f"no host of the run {found['run'].get('id')} is meant by --host {', '.join(hosts)}")
+
+    def wanted(one: dict[str, Any]) -> bool:
+        return (
+            (least is None or exit_status.gravity(one) >= least)
+            and (not classes or str(one["check"]).partition(".")[0] in classes)
+            and (not statuses or one["status"] in statuses)
+        )
+
+    left = {name: {**host, "findings": list(filter(wanted, host["findings"]))} for name, host in chosen.items()}
+    made = {**found, "hosts": left}
+    if language and language != found.get("language"):
+        anew = model.build(found["run"], made["hosts"], known, language)
+        made.update({"language": language, "checks": anew["checks"]})
+        for name, host in made["hosts"].items():
+            titles = {(one["check"], one["resource"]): one["title"] for one in anew["hosts"][name]["findings"]}
+            for one in host["findings"]:
+                one["title"] = titles.get((one["check"], one["resource"]), one["title"])
+    return made
+
+
+def _report(
+    run: str | None,
+    format_: str | None,
+    query: str | None,
+    output: Path | None,
+    select: Callable[[dict[str, Any]], dict[str, Any]],
+) -> int:
     search = _expression(query) if query is not None else None
     if search is not None and format_ not in (None, "json"):
         raise HostmendError("--query gives JSON: it does not go with --format " + str(format_))
-    found = _load(run)
+    found = select(_load(run))
     if search is not None:
         text = _json(_search(search, found)) + "\n"
     elif format_ in (None, "table") and output is None:

@@ -21,6 +21,34 @@ from hostmend.report.formats import FORMATS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+#: The sections of a command's help, and the options in each; what is in none is about the command itself.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Hosts": ("inventory", "limit", "hosts", "list_hosts", "from_agents", "max_age", "ignore_unreachable", "forks"),
+    "Mending": ("only", "skip", "max_risk", "check", "diff", "yes", "unattended", "sizes", "resume", "force"),
+    "Output": ("severity", "fail_on", "output", "write", "format_", "language", "notify", "no_notify", "verbosity"),
+    "Connection": (
+        "user", "private_key", "connection", "timeout", "ask_pass", "connection_password_file", "become", "become_method",
+        "become_user", "ask_become_pass", "become_password_file", "ssh_common_args", "ssh_extra_args",
+    ),
+    "Variables": ("extra_vars", "ask_vault_pass", "vault_password_file", "vault_id"),
+}  # fmt: skip
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has its options in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Options", *GROUPS)}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                rows[next((name for name, names in GROUPS.items() if option.name in names), "Options")].append(record)
+        for name in (*GROUPS, "Options"):
+            if rows[name]:
+                with formatter.section(name):
+                    formatter.write_dl(rows[name])
+
+
 #: Options that go to ansible-playbook as they are, by the name of their parameter.
 _PASSED: dict[str, str] = {
     "forks": "--forks",
@@ -55,6 +83,7 @@ class Common:
     passwords: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     hosts: tuple[str, ...] = ()  # only these, by name
+    list_hosts: bool = False
     waivers: Path | None = None  # of this machine, where no inventory has a place for them
     write: tuple[str, ...] = ("json", "html")  # the forms of the report that go to the output directory
     notify: Any = None  # hostmend.notify.settings.Settings, where notifications are configured
@@ -78,6 +107,9 @@ def shared(function: Function) -> Function:
             metavar="C",
             help="Only this issue class (may be given again; !C leaves one out).",
         ),
+        click.option("--list-hosts", is_flag=True, help="Print the hosts that are meant, and do nothing."),
+        click.option("--tags", "-t", multiple=True, hidden=True),
+        click.option("--skip-tags", multiple=True, hidden=True),
         click.option("--severity", type=click.Choice(SEVERITIES), help="Show only what is at least this grave."),
         click.option(
             "--fail-on",
@@ -177,7 +209,12 @@ def shared(function: Function) -> Function:
 def gather(given: dict[str, Any]) -> Common:
     """Take the shared options out of ``given``, and check whatever can be checked before anything runs."""
     known = catalog.load()
+    instead_of = {"tags": "--class redis, or --only redis.no_auth", "skip_tags": "--class '!redis', or --skip redis"}
+    for option, instead in instead_of.items():
+        if given.pop(option):
+            raise HostmendError(f"--{option.replace('_', '-')} is for playbooks: use {instead}")
     made = Common(
+        list_hosts=given.pop("list_hosts"),
         inventory=tuple(given.pop("inventory")),
         limit=given.pop("limit"),
         classes=split_names(given.pop("classes")),

@@ -17,6 +17,22 @@ from hostmend.report.text import visible
 
 RISK_STYLES = {"safe": "green", "restart": "yellow", "disruptive": "red", "manual": "bright_black"}
 MOST_AFFECTED = 4
+MOST_LEFT = 5
+
+
+def _why_left(finding: Mapping[str, Any], policy: Mapping[str, Any]) -> str:
+    """Return why a finding is not mended by this run."""
+    if policy.get("held"):
+        return f"the host is left alone for now: {visible(policy['held'], 200)}"
+    if not (finding.get("fix") or {}).get("role"):
+        return "no role mends it"
+    risk = plan.risk_of(finding)
+    if risk == "manual":
+        return f"it is for a person (manual): {visible(finding.get('reason') or 'see `hostmend explain`', 200)}"
+    highest = str(policy.get("max_risk") or "")
+    if highest in plan.RISKS and plan.RISKS.index(risk) > plan.RISKS.index(highest):
+        return f"its risk is {risk}, and {highest} is allowed"
+    return "--only, --skip or the policy leaves it out"
 
 
 def counted(number: int, word: str) -> str:
@@ -49,7 +65,7 @@ class Plan:
         """Return the plan by check: what is done, and for each finding where, at what risk, and who is affected."""
         known = catalog.load()
         groups: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-        left = 0
+        left: dict[tuple[str, str], list[str]] = {}
         everything = [
             (name, one)
             for name, host in sorted(run.hosts.items())
@@ -60,13 +76,20 @@ class Plan:
             if plan.identity(one) in run.hosts[name].mend:
                 groups.setdefault(str(one.get("check")), []).append((name, one))
             else:
-                left += 1
+                left.setdefault((str(one.get("check")), _why_left(one, run.hosts[name].plan)), []).append(name)
         parts: list[RenderableType] = [Text(f"{self.title}:", style="bold")]
         for check, findings in groups.items():
             parts += [Text(), *self._group(check, findings, known)]
         if left:
-            words = "more open finding is" if left == 1 else "more open findings are"
-            parts += [Text(), Text(f"{left} {words} not mended by this run.", style="bright_black")]
+            count = sum(map(len, left.values()))
+            words = "more open finding is" if count == 1 else "more open findings are"
+            parts += [Text(), Text(f"{count} {words} not mended by this run:", style="bright_black")]
+            for (check, why), names in left.items():
+                shown = list(dict.fromkeys(names))
+                rest = f" and {len(shown) - MOST_LEFT} more" if len(shown) > MOST_LEFT else ""
+                times = f" ({len(names)})" if len(names) > len(shown) else ""
+                parts.append(Text(f"  {visible(check)}{times} on {visible(', '.join(shown[:MOST_LEFT]), 300)}{rest}: {why}",
+                                  style="bright_black"))
         parts += self._held(run)
         return Group(*parts, Text())
 

@@ -24,8 +24,9 @@ MOST = 12  # hosts shown by name
 class Progress:
     """Shows the hosts of a run. Starts with the first host that is heard of."""
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
+    def __init__(self, console: Console, quiet: bool = False, check: bool = False) -> None:
         self.console = console
+        self.check = check
         self.quiet = quiet
         self.live: Live | None = None
         self.hosts: dict[str, HostState] = {}
@@ -67,8 +68,7 @@ class Progress:
             self.console.file.write(f"{line}\n")
             self.console.file.flush()
 
-    @staticmethod
-    def _words(host: HostState) -> str:
+    def _words(self, host: HostState) -> str:
         if host.stage == "unreachable" or (host.status not in (None, "ok") and not host.failures):
             return f"{host.stage}: {visible(host.reason, 300)}"
         if host.failures:
@@ -77,7 +77,7 @@ class Progress:
             return "done"  # nothing was looked for: what an agent kept was fetched, or a run was taken back
         counts = Counter(str(one.get("status")) for one in host.findings)
         words = ", ".join(f"{counts[name]} {name}" for name in ("open", "unknown") if counts[name])
-        when = "after mending, " if host.after is not None else ""
+        when = "after mending, " if host.after is not None and not self.check else ""
         return when + (words or "nothing open")
 
     def _render(self) -> Group:
@@ -89,7 +89,7 @@ class Progress:
             done = host.stage in ENDED
             bad = host.stage in ("failed", "unreachable")
             mark = Text("x" if bad else "+", style="red" if bad else "green") if done else Spinner("dots")
-            words = self._words(host) if done else host.stage
+            words = self._words(host) if done else host.stage.replace("mending", "checking") if self.check else host.stage
             table.add_row(
                 mark, Text(visible(host.name, 40), style="bold"), Text(words, overflow="ellipsis", no_wrap=True)
             )

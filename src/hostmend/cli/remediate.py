@@ -16,7 +16,7 @@ from hostmend.core.errors import HostmendError, StoppedError
 from hostmend.events import Run
 
 
-@click.command()
+@click.command(cls=options.GroupedCommand)
 @options.shared
 @click.option(
     "--only", multiple=True, metavar="CHECK_OR_CLASS", help="Mend only this check or class (may be given again)."
@@ -24,6 +24,7 @@ from hostmend.events import Run
 @click.option("--skip", multiple=True, metavar="CHECK_OR_CLASS", help="Leave this check or class alone.")
 @click.option("--max-risk", type=click.Choice(plan.RISKS[:3]), help="The highest risk of a fix that is carried out.")
 @click.option("--check", "-C", is_flag=True, help="Change nothing: say exactly what would be changed.")
+@click.option("--diff", "-D", is_flag=True, help="Show the differences in files that the roles make.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--unattended", is_flag=True, help="Do not ask, and keep to the policy's unattended_risk (default: safe).")
 @click.option("--waves", "sizes", metavar="N,N%,...", help="Hosts at once, wave after wave, such as 1,10%,100%.")
@@ -33,6 +34,7 @@ def remediate(
     skip: tuple[str, ...],
     max_risk: str | None,
     check: bool,
+    diff: bool,
     yes: bool,
     unattended: bool,
     sizes: str | None,
@@ -65,11 +67,13 @@ def remediate(
         variables["hostmend_skip"] = list(options.checks_or_classes(skip, "--skip"))
     if max_risk:
         variables["hostmend_max_risk"] = max_risk
-    if not (yes or check or sys.stdin.isatty()):
+    if not (yes or check or common.list_hosts or sys.stdin.isatty()):
         raise HostmendError(
             "there is no terminal to ask on: say --yes to mend, or --check to see what would be changed"
         )
-    work = Work(common, "check" if check else "remediate")
+    work = Work(common, "check" if check else "remediate", diff=diff)
+    if common.list_hosts:
+        return work.list_hosts()
     shown = Plan(work.console, "What would be changed" if check else "What will be changed")
     if yes or check:
         run = work.ansible("remediate.yml", variables, check=check, on_mending=shown.show_once)

@@ -22,7 +22,7 @@ from hostmend.report.text import visible
 STATES = {"damaged": "bold red", "open": "red", "done": "green", "restored": "cyan", "conflict": "bold red"}
 
 
-@click.command()
+@click.command(cls=options.GroupedCommand)
 @click.argument("run", required=False)
 @options.shared
 @click.option("--host", "hosts", multiple=True, metavar="H", help="Only on this host (may be given again).")
@@ -59,6 +59,8 @@ def rollback(
         given["limit"] = ",".join(filter(None, (given["limit"], *hosts)))
     given["no_notify"] = True  # nobody is told of it, so no file of notifications may stand in its way
     common = options.gather(given)
+    if common.list_hosts:
+        return Work(common, "rollback").list_hosts()
     roles = [name for name in options.checks_or_classes(only, "--only") if "." not in name]
     if len(roles) < len(only):
         raise HostmendError("--only: a rollback takes a whole class back, not one check of it")
@@ -72,7 +74,7 @@ def rollback(
     work = Work(common, "rollback")
     work.run["of"] = run
     if check or not yes:
-        foretold = work.ansible("rollback.yml", variables, check=True)
+        foretold = work.ansible("rollback.yml", variables, check=True, keep=False)
         if work.stopped:
             raise StoppedError("stopped; nothing was changed")
         _known(foretold, run)
@@ -84,9 +86,14 @@ def rollback(
             return exit_status.OK
     done = work.ansible("rollback.yml", variables)
     if not work.stopped:
-        _known(done, run)
+        try:
+            _known(done, run)
+        except HostmendError:
+            work.keeper.give_up()
+            raise
     report = work.report(done)
-    report = work.keeper.finish(report, "stopped" if work.stopped else "finished", work.common.output)
+    kept = "stopped" if work.stopped else "failed" if _status(done) else "finished"
+    report = work.keeper.finish(report, kept, work.common.output)
     if common.output is not None:
         from hostmend.cli.work import write_report
 
@@ -101,7 +108,7 @@ def rollback(
 
 def _list(work: Any) -> int:
     """Print the runs that each host knows."""
-    run: Run = work.ansible("rollback.yml")
+    run: Run = work.ansible("rollback.yml", keep=False)
     if work.stopped:
         raise StoppedError("stopped")
     known = {name: host.rollback.get("runs", []) for name, host in run.hosts.items()}

@@ -19,19 +19,23 @@ from rich.console import Console
 
 from hostmend import __version__, ansible_run, catalog
 from hostmend.cli import say, wide_console
+from hostmend.cli.differences import Differences
+from hostmend.cli.next_steps import next_steps, say_next
 from hostmend.cli.options import Common, password_flags
 from hostmend.cli.progress import Progress
 from hostmend.core import exit_status
 from hostmend.core.errors import HostmendError, StoreError
 from hostmend.events import HostState, Run
-from hostmend.store import FINISHED, STOPPED, Store, now, state_directory
+from hostmend.report.text import visible
+from hostmend.store import FAILED, FINISHED, STOPPED, Store, now, state_directory
 
 
 class Work:
     """One run of hostmend, of one or two runs of Ansible, with one identity and one report."""
 
-    def __init__(self, common: Common, mode: str) -> None:
+    def __init__(self, common: Common, mode: str, diff: bool = False) -> None:
         self.common = common
+        self.differences = Differences() if diff else None
         self.mode = mode
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.run: dict[str, Any] = {
@@ -56,8 +60,12 @@ class Work:
         check: bool = False,
         on_mending: Any = None,
         hosts: Sequence[str] = (),
+        keep: bool = True,
     ) -> Run:
-        """Run a playbook, and return what its events say; raise HostmendError where it could not begin."""
+        """Run a playbook, and return what its events say; raise HostmendError where it could not begin.
+
+        Without ``keep`` it is no run of its own in the list of runs: it only looks.
+        """
         common = self.common
         given: dict[str, Any] = {"hostmend_session": True, "hostmend_run": self.run["id"], **(variables or {})}
         if common.waivers is not None:
@@ -73,10 +81,10 @@ class Work:
             variables=given,
             passwords=common.passwords,
             check=check,
-            diff=check,
+            diff=check or self.differences is not None,
             verbosity=common.verbosity,
         )
-        with self.stop.on_signals(), Progress(self.console, quiet=common.verbosity > 0) as progress:
+        with self.stop.on_signals(), Progress(self.console, quiet=common.verbosity > 0, check=check) as progress:
 
             def watch(host: HostState) -> None:
                 if on_mending is not None and host.stage.startswith("mending"):
@@ -87,7 +95,10 @@ class Work:
             run = Run(watch)
 
             def take(event: Mapping[str, Any]) -> None:
-                self.keeper.begin()
+                if keep:
+                    self.keeper.begin()
+                if self.differences is not None:
+                    self.differences.take(event)
                 run.take(event)
 
             show = _show_ansible if common.verbosity else None
@@ -96,6 +107,19 @@ class Work:
             self.keeper.give_up()
             raise HostmendError(_why_nothing(result, run, common))
         return run
+
+    def list_hosts(self) -> int:
+        """Print the hosts that are meant."""
+        request = ansible_run.Request(
+            playbook="audit.yml", inventory=self.common.inventory, limit=self.common.limit, hosts=self.common.hosts,
+            options=[*self.common.ansible, *password_flags(self.common.passwords)], passwords=self.common.passwords,
+        )  # fmt: skip
+        names = ansible_run.list_hosts(request)
+        if self.common.format == "json":
+            names = [json.dumps(names)]
+        for one in names:
+            click.echo(one if self.common.format == "json" else visible(one))
+        return exit_status.OK
 
     @property
     def stopped(self) -> bool:
@@ -114,7 +138,9 @@ class Work:
 
     def finish(self, report: dict[str, Any], outcome_table: bool = False) -> int:
         """Keep, write and show the report; return the exit status."""
-        report = self.keeper.finish(report, STOPPED if self.stopped else FINISHED, written=self.common.output)
+        status = exit_status.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
+        kept = STOPPED if self.stopped else FAILED if status == exit_status.CANNOT else FINISHED
+        report = self.keeper.finish(report, kept, written=self.common.output)
         files: list[str] = []
         if self.common.output is not None:
             files = write_report(report, self.common.output, self.common.write)
@@ -125,11 +151,15 @@ class Work:
         else:
             from hostmend.report import table
 
+            if self.differences is not None:
+                self.differences.show(Console(highlight=False))
             table.show(filtered(report, self.common.severity), Console(), files)
+            for line in next_steps(report, self.common):
+                say_next(line)
         if self.stopped:
             say(f"stopped; what was done by then is kept as run {self.run['id']}")
             return exit_status.STOPPED
-        return exit_status.exit_status(report, self.common.fail_on, self.common.ignore_unreachable)
+        return status
 
     def _notify(self, report: dict[str, Any]) -> dict[str, Any]:
         """Tell the channels; return the report with what came of it. Whatever fails there fails no run."""
