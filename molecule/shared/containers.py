@@ -5,7 +5,8 @@
     containers.py up SCENARIO PLATFORM_AS_JSON ...
     containers.py down SCENARIO
 
-A platform has ``name`` and ``image``, and may have ``options`` (of podman run) and ``boots: false``.
+A platform has ``name`` and ``image``, and may have ``options`` (of podman run), ``boots: false`` and ``matrix: true``
+(tools/scenarios).
 """
 
 from __future__ import annotations

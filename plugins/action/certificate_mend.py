@@ -35,10 +35,7 @@ class ActionModule(ActionBase):
         private = [one for one in items if one.get("mend") == "private"]
         if private and arguments.get("state", "present") == "present" and not arguments.get("signed"):
             self._sign(arguments, private)
-        answer = self._execute_module(MODULE, arguments, task_vars=self._task_vars)
-        # What a host answers is no policy: Ansible would rank it above the inventory.
-        answer.pop("ansible_facts", None)
-        result.update(answer)
+        result.update(inventory_policy.result_of(self._execute_module(MODULE, arguments, task_vars=self._task_vars)))
         return result
 
     def _sign(self, arguments: dict[str, Any], private: list[dict[str, Any]]) -> None:

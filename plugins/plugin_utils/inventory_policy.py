@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+#: Members of a result that Ansible obeys whichever module answers with them. (It drops add_host and add_group itself.)
+ORDERS = frozenset(("ansible_facts", "ansible_stats"))
 #: The facts that security_facts itself sets.
 OWN = frozenset(("hostmend", "hostmend_findings", "hostmend_plan", "hostmend_running"))
 
@@ -64,8 +66,8 @@ def role_of(task: Any) -> str:
 
 
 def result_of(answer: Any) -> dict[str, Any]:
-    """Return a module's result without facts: what a host answers is no variable."""
-    return {name: value for name, value in dict(answer).items() if name != "ansible_facts"}
+    """Return a module's result without what Ansible would obey: what a host answers is no variable and no inventory."""
+    return {name: value for name, value in dict(answer).items() if name not in ORDERS}
 
 
 def _same(value: Any, fact: Any) -> bool:

@@ -17,6 +17,6 @@ checks:
     title: {en: A door stands open, zh_TW: 有一扇門敞開}
     why: {en: Anyone walks in., zh_TW: 任何人都能進入。}
     change: {en: Shuts it., zh_TW: 關上它。}
-    fix: {role: door, tags: [door], risk: safe}
+    fix: {role: door, risk: safe}
     references: ["CIS Controls v8 4.1"]
 """

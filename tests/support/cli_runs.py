@@ -15,7 +15,7 @@ from hostmend import ansible_run
 def finding(
     status: str = "open", check: str = "redis.no_auth", resource: str = "redis :6379", **more: Any
 ) -> dict[str, Any]:
-    fix = {"role": "redis", "tags": ["redis"], "risk": "restart"}
+    fix = {"role": "redis", "risk": "restart"}
     return {
         "check": check,
         "class": check.split(".")[0],

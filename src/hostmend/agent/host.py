@@ -197,7 +197,7 @@ def catalog() -> Catalog:
     """Return the catalogue that was built in."""
     classes: dict[str, dict[str, Check]] = {}
     for name, one in (_built().get("checks") or {}).items():
-        fix = Fix(one["fix"]["risk"], one["fix"].get("role"), tuple(one["fix"].get("tags") or ()))
+        fix = Fix(one["fix"]["risk"], one["fix"].get("role"))
         classes.setdefault(one["class"], {})[name] = Check(
             name, one["class"], one["kind"], one["grade"], Text(one["title"], ""), NO_TEXT, NO_TEXT, fix, tuple(one["references"])
         )

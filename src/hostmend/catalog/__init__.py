@@ -201,7 +201,7 @@ class _Reader:
         )
         if other in top:
             self.fail(f"{key}.{other}", f"does not belong to a check of kind {kind}")
-        fix = self.mapping(top.get("fix"), f"{key}.fix", {"role", "tags", "risk"})
+        fix = self.mapping(top.get("fix"), f"{key}.fix", {"role", "risk"})
         risk = self.choice(fix.get("risk"), f"{key}.fix.risk", RISKS)
         role = self.string(fix["role"], f"{key}.fix.role") if "role" in fix else None
         if role is None and risk != "manual":
@@ -214,7 +214,7 @@ class _Reader:
             title=self.text(top.get("title"), f"{key}.title"),
             why=self.text(top.get("why"), f"{key}.why"),
             change=self.text(top.get("change"), f"{key}.change"),
-            fix=Fix(risk=risk, role=role, tags=self.strings(fix.get("tags"), f"{key}.fix.tags")),
+            fix=Fix(risk=risk, role=role),
             references=self.strings(top.get("references"), f"{key}.references"),
         )
 

@@ -46,12 +46,11 @@ class Fix:
 
     risk: str
     role: str | None = None
-    tags: tuple[str, ...] = ()
 
     def as_dict(self, risk: str | None = None) -> dict[str, Any]:
         made: dict[str, Any] = {"risk": risk or self.risk}
         if self.role:
-            made = {"role": self.role, "tags": list(self.tags), **made}
+            made = {"role": self.role, **made}
         return made
 
 

@@ -24,7 +24,7 @@ def test_a_class_is_read_whole(read):
     assert (check.kind, check.severity, check.level) == ("vulnerability", "high", None)
     assert check.title.get("zh_TW") == "有一扇門敞開"
     assert check.title.get("de") == "A door stands open"
-    assert check.fix == catalog.Fix(risk="safe", role="door", tags=("door",))
+    assert check.fix == catalog.Fix(risk="safe", role="door")
     assert door.policy["exempt"].default == []
     assert (door.policy["exempt"].secret, door.policy["exempt"].detector, door.policy["exempt"].role) == (
         False,

@@ -13,7 +13,7 @@ from hostmend.core import changes, plan
 def finding(
     check: str, role: str | None = None, risk: str = "safe", resource: str = "r", status: str = "open"
 ) -> dict[str, Any]:
-    fix = {"role": role, "tags": [role], "risk": risk} if role else {"risk": "manual"}
+    fix = {"role": role, "risk": risk} if role else {"risk": "manual"}
     return {"check": check, "class": check.split(".")[0], "status": status, "resource": resource, "fix": fix}
 
 
