@@ -28,6 +28,9 @@ check: $(VENV)/.dev ## Lint, types and unit tests, without containers
 test: $(VENV)/.dev ## Everything: lint, types, unit and integration tests, sanity, every scenario
 	@tools/test
 
+test-matrix: lab ## All scenarios on all distributions, and all cases mended; goes on where an earlier run had no time left
+	@tools/test-matrix $(ARGS)
+
 lab: $(VENV)/.dev ## Install the container engine where it is missing, and build the images
 	@tools/lab
 
@@ -62,4 +65,4 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help audit shell check test lab images sanity bench reference clean
+.PHONY: help audit shell check test test-matrix lab images sanity bench reference clean
