@@ -99,9 +99,12 @@ ITEM = ("certificate", "key", "lineage", "names", "services", "probes", "beside"
 
 
 def of(finding, facts):
-    """Return ``items`` as certificate_mend takes them, the ``key`` whose mode is to change, and the ``timer`` that renews."""
+    """Return ``items`` as certificate_mend takes them, the ``key`` whose mode is to change, and the ``timer`` that renews.
+
+    ``certbot`` is the path of the program, "" where there is none.
+    """
     known = finding["evidence"].get("persistent", {})
-    made = {"items": [], "key": {}, "timer": ""}
+    made = {"items": [], "key": {}, "timer": "", "certbot": facts["renewal"]["certbot"].get("program", "/usr/bin/certbot")}
     if finding["check"] == READABLE:
         made["key"] = dict((name, known[name]) for name in ("key", "want_mode", "want_group"))
         return made

@@ -15,16 +15,22 @@ SSHD_FILTER = 'sshd[_daemon="sshd(?:-session)?"]'
 
 
 def of(finding: Mapping[str, Any], facts: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return ``services`` that get a jail, whether the host is to have fail2ban (``bans``), and ``lockout``."""
-    locks = finding["check"] == names.NO_LOCKOUT
+    """Return what fail2ban_jails is told, and whether the host is to have fail2ban (``bans``) or a ``lockout``.
+
+    ``services`` get a jail, ``wanted`` are these jails, ``install`` the packages that are missing, ``state`` is what the host
+    has of fail2ban now: whether it is ``installed``, takes its configuration (``valid``) and runs (``running``).
+    """
+    locks, about = finding["check"] == names.NO_LOCKOUT, facts["fail2ban"]
+    there, valid = bool(about.get("installed")), bool(about.get("installed")) and not about.get("complaint")
     service = finding["evidence"].get("persistent", {}).get("service")
     watched = [service] if service else []
     if finding["check"] == names.MISSING:
-        about = facts["fail2ban"]
-        works = about.get("installed") and not about.get("complaint") and about.get("running")
+        works = valid and about.get("running")
         # Where nothing bans, all services get a jail whose log is kept.
         watched = watched if works else sorted(name for name, one in facts["wanted"].items() if not one.get("by_hand"))
-    return {"services": watched, "bans": not locks, "lockout": locks}
+    return {"services": watched, "bans": not locks, "lockout": locks, "install": [] if locks else list(facts["install"]),
+            "wanted": dict((name, facts["wanted"][name]) for name in watched if name in facts["wanted"]),
+            "state": {"installed": there, "valid": valid, "running": bool(about.get("running"))}}
 
 
 def rename(host: Any, facts: Dict[str, Any]) -> None:

@@ -111,7 +111,7 @@ def check(facts: Dict[str, Any], policy: Dict[str, Any]) -> Findings:
     """Return the findings."""
     reached = [port for port in facts["ports"] if state_of(port) != "closed"]
     findings = _exposed(facts, policy) + _undeclared(facts, policy, reached) + _firewall_off(facts, reached)
-    return with_remedies(findings, lambda each: remedy.of(each, policy))
+    return with_remedies(findings, lambda each: remedy.of(each, policy, facts))
 
 
 def _part(facts: Dict[str, Any]) -> str:

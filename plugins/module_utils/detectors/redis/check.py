@@ -42,7 +42,7 @@ def check(facts: Dict[str, Any], policy: Dict[str, Any]) -> List[Finding]:
             if not instance.booted and instance.gaps and finding["status"] == "passed":
                 finding.update(status="unknown", reason=instance.gaps[0])
             findings.append(finding)
-    return with_remedies(findings, remedy.of)
+    return with_remedies(findings, lambda each: remedy.of(each, others))
 
 
 def context(instance: Instance) -> Dict[str, Any]:

@@ -149,18 +149,27 @@ def affected(instance: Instance, need: str = AUTH) -> List[str]:
 
 def files_of(instance: Instance, others: Dict[str, Instance]) -> List[str]:
     """Return all files that fixes of an instance may change, those of its group too."""
-    members = [instance] + [others[name] for name in instance.group if name in others]
     found: List[str] = []
-    for each in members:
-        found += list(each.files) + ([drop_in(each)] if each.unit and dropped_options(each, AUTH) + dropped_options(
-            each, NARROW) else [])
+    for each in members_of(instance, others):
+        found += list(each.files)
+        if each.unit and each.start.get("options"):
+            found.append(drop_in(each))
+        if each.folder and each.group:
+            found.append(each.folder)
     return sorted(dict.fromkeys(found))
 
 
-def of(finding: Dict[str, Any]) -> Dict[str, Any]:
-    """Return an instance as redis_access takes it: what is to be done to it for this finding."""
-    evidence, name = finding["evidence"], finding["check"]
-    about = evidence.get("effective") or evidence["persistent"]
-    return {"listeners": about["listeners"], "config_file": about["config_file"] or "", "unit": about["unit"] or "",
-            "auth": name in ("redis.no_auth", "redis.weak_password"), "narrow": name == "redis.exposed",
-            "protect": evidence["persistent"]["open"] if name == "redis.config_world_readable" else []}
+def members_of(instance: Instance, others: Dict[str, Instance]) -> List[Instance]:
+    """Return an instance and the others of its group on this host."""
+    return [instance] + [others[name] for name in instance.group if name in others]
+
+
+def of(finding: Dict[str, Any], others: Dict[str, Instance]) -> Dict[str, Any]:
+    """Return an ``instance`` as redis_access takes it, and the ``files`` and ``units`` that mending it may touch."""
+    name, instance = finding["check"], others[finding["resource"]]
+    members = members_of(instance, others)
+    return {"instance": {"listeners": instance.listeners, "config_file": instance.config_file, "unit": instance.unit or "",
+                         "auth": name in ("redis.no_auth", "redis.weak_password"), "narrow": name == "redis.exposed",
+                         "protect": open_files(instance) if name == "redis.config_world_readable" else []},
+            "files": files_of(instance, others),
+            "units": sorted({each.unit for each in members if each.unit and each.start.get("known")})}

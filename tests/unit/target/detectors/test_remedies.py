@@ -11,6 +11,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.fail2
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.logrotate import remedy as logrotate
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.ports import remedy as ports
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis import remedy as redis
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.facts import Instance
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.services import remedy as services
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates import remedy as updates
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found, passed, with_remedies
@@ -21,9 +22,28 @@ from hostmend.core import validation
 from tests.support.paths import ROOT
 
 INSTANCE = {"listeners": ["0.0.0.0:6379"], "config_file": "/etc/redis/redis.conf", "unit": "redis.service"}
+FILE = {"secret": True, "mode": "0644", "readable": True}
+INSTANCES = {
+    "r": Instance(name="r", files={"/etc/redis/redis.conf": FILE}, group=["s"], **INSTANCE),
+    "s": Instance(name="s", files={"/s.conf": FILE}, unit="s.service", start={"known": True, "options": {"bind": "x"}},
+                  folder="/s", group=["r"]),
+    "x": Instance(name="x", files={"/x.conf": FILE}, unit="x.service", start={"known": True}),
+}  # fmt: skip
+KEPT = {"files": ["/etc/redis/redis.conf", "/etc/systemd/system/s.service.d/zz-hostmend.conf", "/s", "/s.conf"],
+        "units": ["s.service"]}  # fmt: skip
 PORT = {"port": 6379, "proto": "tcp", "process": "redis-server"}
+REACHED = {
+    "firewall": {"manager": "none"}, "controllers": ["10.0.0.9"],
+    "ports": [{"port": 22, "proto": "tcp", "ways": [{"state": "open"}]},
+              {"port": 25, "proto": "tcp", "ways": [{"state": "closed"}]}],
+}  # fmt: skip
+CLOSED = {"close": {}, "published": {}, "drop": False, "listening": [], "manager": "none", "controllers": ["10.0.0.9"]}
+RENEWAL = {"live": True, "renewal": {"certbot": {"program": "/usr/bin/certbot"}}}
 ENTRY = {"file": "/etc/inetd.conf", "kind": "inetd", "name": "telnet", "proto": "tcp"}
-BANS = {"fail2ban": {"installed": True, "running": True, "complaint": ""}, "wanted": {"ssh": {}, "ftp": {}}}
+BANS = {"fail2ban": {"installed": True, "running": True, "complaint": ""}, "wanted": {"ssh": {"jail": "sshd"}, "ftp": {}},
+        "install": ["nftables"]}  # fmt: skip
+STATE = {"installed": True, "valid": True, "running": True}
+BOT = {"certbot": "/usr/bin/certbot"}
 LISTS = {"services": [], "probes": [], "beside": [], "built": []}
 PAIR = {"certificate": "/c", "key": "/k", "lineage": "l", "names": ["a.example"], **LISTS}
 NONE = {"packages": [], "units": []}
@@ -36,11 +56,11 @@ def told(name: str, check: str, resource: str = "r", **evidence: Any) -> dict[st
     """Return the remedy of an open finding, as the controller takes it."""
     finding = found(check, resource, **evidence)
     of = {
-        "certificates": lambda each: certificates.of(each, {"live": True}),
+        "certificates": lambda each: certificates.of(each, RENEWAL),
         "fail2ban": lambda each: fail2ban.of(each, BANS),
         "logrotate": lambda each: logrotate.of(each, POLICY),
-        "ports": lambda each: ports.of(each, POLICY),
-        "redis": redis.of,
+        "ports": lambda each: ports.of(each, POLICY, REACHED),
+        "redis": lambda each: redis.of(each, INSTANCES),
         "services": services.of,
         "updates": updates.of,
     }[name]
@@ -68,24 +88,27 @@ def told(name: str, check: str, resource: str = "r", **evidence: Any) -> dict[st
         ("updates.reboot_required", {}, {**UPDATES, "reboot": True}),
         ("updates.stale_process", {}, {**UPDATES, "units": ["r"]}),
         ("updates.unattended_off", {"persistent": {"package": "yum-cron"}}, {**UPDATES, "automatic": "yum-cron"}),
-        ("ports.firewall_off", {}, {"close": {}, "published": {}, "drop": True}),
-        ("ports.exposed", {"effective": PORT}, {"close": {"6379/tcp": ["10.0.0.0/8"]}, "published": {}, "drop": False}),
+        ("ports.firewall_off", {}, {**CLOSED, "drop": True, "listening": ["22/tcp"]}),
+        ("ports.exposed", {"effective": PORT}, {**CLOSED, "close": {"6379/tcp": ["10.0.0.0/8"]}}),
         ("ports.undeclared", {"persistent": {**PORT, "port": 1, "process": "published"}},
-         {"close": {}, "published": {"1/tcp": []}, "drop": False}),
-        ("redis.no_auth", {"effective": INSTANCE, "persistent": {}}, {**INSTANCE, "auth": True, "narrow": False, "protect": []}),
-        ("redis.exposed", {"persistent": INSTANCE}, {**INSTANCE, "auth": False, "narrow": True, "protect": []}),
-        ("redis.config_world_readable", {"effective": INSTANCE, "persistent": {"open": ["/a"]}},
-         {**INSTANCE, "auth": False, "narrow": False, "protect": ["/a"]}),
-        ("fail2ban.no_lockout", {}, {"services": [], "bans": False, "lockout": True}),
-        ("fail2ban.jail_missing", {"persistent": {"service": "ssh"}}, {"services": ["ssh"], "bans": True, "lockout": False}),
+         {**CLOSED, "published": {"1/tcp": []}}),
+        ("redis.no_auth", {}, {"instance": {**INSTANCE, "auth": True, "narrow": False, "protect": []}, **KEPT}),
+        ("redis.exposed", {}, {"instance": {**INSTANCE, "auth": False, "narrow": True, "protect": []}, **KEPT}),
+        ("redis.config_world_readable", {},
+         {"instance": {**INSTANCE, "auth": False, "narrow": False, "protect": ["/etc/redis/redis.conf"]}, **KEPT}),
+        ("fail2ban.no_lockout", {},
+         {"services": [], "bans": False, "lockout": True, "install": [], "wanted": {}, "state": STATE}),
+        ("fail2ban.jail_missing", {"persistent": {"service": "ssh"}},
+         {"services": ["ssh"], "bans": True, "lockout": False, "install": ["nftables"], "wanted": {"ssh": {"jail": "sshd"}},
+          "state": STATE}),
         ("certificates.expired", {"persistent": {**PAIR, "mend": "renew"}},
-         {"items": [{**PAIR, "mend": "renew", "renew": False}], "key": {}, "timer": ""}),
-        ("certificates.expired", {"persistent": {**PAIR, "mend": ""}}, {"items": [], "key": {}, "timer": ""}),
+         {"items": [{**PAIR, "mend": "renew", "renew": False}], "key": {}, "timer": "", **BOT}),
+        ("certificates.expired", {"persistent": {**PAIR, "mend": ""}}, {"items": [], "key": {}, "timer": "", **BOT}),
         ("certificates.key_readable", {"persistent": {"key": "/k", "want_mode": "0600", "want_group": ""}},
-         {"items": [], "key": {"key": "/k", "want_mode": "0600", "want_group": ""}, "timer": ""}),
+         {"items": [], "key": {"key": "/k", "want_mode": "0600", "want_group": ""}, "timer": "", **BOT}),
         ("certificates.renewal_broken",
          {"persistent": {**PAIR, "mend": "renew", "faults": ["hook", "schedule"], "timer_unit": "certbot.timer"}},
-         {"items": [{**PAIR, "mend": "hook", "renew": False}], "key": {}, "timer": "certbot.timer"}),
+         {"items": [{**PAIR, "mend": "hook", "renew": False}], "key": {}, "timer": "certbot.timer", **BOT}),
     ],
 )  # fmt: skip
 def test_what_a_role_is_told(check: str, evidence: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -102,7 +125,7 @@ def test_where_nothing_bans_every_service_gets_a_jail(monkeypatch: pytest.Monkey
 
 
 def test_only_what_is_open_has_a_remedy() -> None:
-    (made,) = with_remedies([passed("redis.no_auth", "r")], redis.of)
+    (made,) = with_remedies([passed("redis.no_auth", "r")], lambda each: redis.of(each, INSTANCES))
     assert "remedy" not in made
 
 
@@ -118,5 +141,6 @@ def test_no_role_reads_evidence_or_chooses_again() -> None:
     for path in [*ROOT.glob("roles/*/vars/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
         text = path.read_text("utf-8")
         words = "evidence|hostmend_findings|hostmend_plan|hostmend_skip|hostmend_max_risk|fix[.]risk"
+        words += "|ansible_facts[.]hostmend[ .)]"
         found_words = re.findall(words, text)
         assert found_words == [], path
