@@ -6,6 +6,7 @@
 
 import re
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.updates.facts import UNATTENDED
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import found
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import not_applicable
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
@@ -13,7 +14,6 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import apt
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import dnf_config
 
-UNATTENDED = "updates.unattended_off"
 # Where security updates come from a source of their own.
 SEPARATE = ("debian", "ubuntu")
 AUTOMATIC = {
