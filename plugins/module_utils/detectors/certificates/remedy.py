@@ -40,7 +40,9 @@ def mending(facts, policy, path, these):
         made["renew"] = not newer
         made["mend"] = "copy" if newer or not of["manual"] else ""
         return made
-    if lineage:
+    if lineage and _brought(facts, policy, lineage, path):
+        made["mend"], made["lineage"] = "copy", lineage["name"]
+    elif lineage:
         made["mend"], made["lineage"] = "renew", lineage["name"]
         if (lineage["manual"] or uncovered(leaf, names)) and _all_match(names, policy["acme_domains"]):
             made["mend"] = "issue"
@@ -54,6 +56,14 @@ def mending(facts, policy, path, these):
     elif _all_match(names, policy["acme_domains"]):
         made["mend"], made["lineage"] = "issue", names[0].replace("*.", "")
     return made
+
+
+def _brought(facts, policy, lineage, path):
+    """Tell whether a file that the deploy hook writes is older than what certbot has, which is not due: nothing is renewed."""
+    kept = next((one for one in facts["kept"] if (one["tool"], one["name"]) == ("certbot", lineage["name"])), None)
+    if kept is None or is_own(facts, lineage, path) or not leaf_of(facts, path):
+        return False
+    return copies.is_stale(facts, path, copies.Copy(kept, True)) and not _is_due(facts, policy, kept["leaf"])
 
 
 def _is_due(facts, policy, leaf):
@@ -76,9 +86,14 @@ def uncovered(leaf, names):
 def holds(facts, lineage, path):
     """Tell whether a path holds a lineage: its own, a link to it, or one that it is copied to."""
     kept = facts["renewal"]["registry"].get(lineage["name"], {})
+    return is_own(facts, lineage, path) or path in [one.get("certificate") for one in kept.get("pairs", ())]
+
+
+def is_own(facts, lineage, path):
+    """Tell whether a path is certbot's own file of a lineage, or a link to it."""
     real = facts["files"].get(path, {}).get("real")
-    return (path in (lineage["certificate"], os.path.dirname(lineage["certificate"]) + "/cert.pem")
-            or bool(real) and real == lineage["real"] or path in [one.get("certificate") for one in kept.get("pairs", ())])
+    return path in (lineage["certificate"], os.path.dirname(lineage["certificate"]) + "/cert.pem") \
+        or bool(real) and real == lineage["real"]
 
 
 def _all_match(names, globs):

@@ -91,6 +91,9 @@ def _judge_lineage(facts, policy, lineage, uses):
     renewal = facts["renewal"]
     these = [one for one in uses if remedy.holds(facts, lineage, one["certificate"])]
     mending = remedy.mending(facts, policy, these[0]["certificate"] if these else lineage["certificate"], these)
+    if mending["mend"] == "copy":
+        # What has failed here is the renewal; each copy has an item of its own.
+        mending["mend"] = "" if lineage["manual"] else "renew"
     if not these and not mending["names"]:
         mending["lineage"] = lineage["name"]
     faults = {}
