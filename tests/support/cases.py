@@ -3,8 +3,8 @@
 
 A case is a folder ``tests/cases/<class>/<name>/`` with ``prepare`` (a shell script that is run in the container),
 ``expected.json`` and perhaps ``verify`` and ``verify-rollback`` (shell scripts that are run after mending and after
-the rollback; they end with 0 where nothing is broken). The members of expected.json are documented in
-docs/cases.md and held by :func:`load`.
+the rollback; they end with 0 where nothing is broken). What the scripts of a class share is in ``<class>/common``. The
+members of expected.json are documented in docs/cases.md and held by :func:`load`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import engine  # noqa: E402
 CASES = ROOT / "tests" / "cases"
 MEMBERS = {
     "image": str, "kind": str, "source": str, "why": str, "options": list, "classes": list, "vars": dict, "stock": bool,
-    "alone": bool, "audit": list, "absent": list, "mend": bool, "only": list, "mended": list, "mended_absent": list,
+    "alone": bool, "service": str, "audit": list, "absent": list, "mend": bool, "only": list, "mended": list, "mended_absent": list,
     "mend_ok": bool, "same": bool, "rollback": bool, "rollback_ok": bool,
 }  # fmt: skip
 REQUIRED = ("image", "source", "why")
@@ -131,14 +131,16 @@ def sample(cases: Iterable[Case], each: int = 2) -> list[Case]:
 
 
 def groups(cases: Sequence[Case]) -> list[list[Case]]:
-    """Put cases that are only audited and do not collide into one container each: at most one of a class."""
+    """Put cases that are only audited and do not collide into one container each.
+
+    They are of different classes, or name different services that they are about.
+    """
     made: list[list[Case]] = []
     for case in cases:
         home = None
         if case.class_name in SOCIABLE and not case.spec.get("alone"):
             home = next((group for group in made if group[0].place == case.place and not group[0].spec.get("alone")
-                         and all(other.class_name in SOCIABLE and other.class_name != case.class_name for other in group)),
-                        None)
+                         and all(other.class_name in SOCIABLE and apart(other, case) for other in group)), None)
         if home is None:
             made.append([case])
         else:
@@ -146,9 +148,17 @@ def groups(cases: Sequence[Case]) -> list[list[Case]]:
     return made
 
 
+def apart(one: Case, other: Case) -> bool:
+    """Tell whether neither of two cases changes what the other is about."""
+    services = one.spec.get("service"), other.spec.get("service")
+    return one.class_name != other.class_name or (all(services) and services[0] != services[1])
+
+
 def shell(container: str, script: Path) -> tuple[int, str]:
-    """Run a script in a container; returns its exit status and what it printed."""
-    done = engine.podman("exec", "--interactive", container, "sh", "-s", check=False, stdin=script.read_text("utf-8"))
+    """Run a script in a container, after what its class shares; returns its exit status and what it printed."""
+    shared = script.parent.parent / "common"
+    text = (shared.read_text("utf-8") if shared.is_file() else "") + script.read_text("utf-8")
+    done = engine.podman("exec", "--interactive", container, "sh", "-s", check=False, stdin=text)
     return done.returncode, done.stdout + done.stderr
 
 

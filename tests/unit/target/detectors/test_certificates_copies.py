@@ -32,10 +32,12 @@ def hooked(copied: dict[str, Any], kept: dict[str, Any], **lineage: Any) -> dict
 
 def planned(made: dict[str, Any], **policy: Any) -> dict[str, set[tuple[str, bool]]]:
     """Return of each open finding what is to be done for PATH, and whether certbot renews for it."""
+    opened = [one for one in certificates.check(made, {**POLICY, **policy}) if one["status"] == "open"]
     return {
-        one["check"].split(".")[1]: {(item["mend"], item["renew"]) for item in one["remedy"]["items"] if item["certificate"] == PATH}
-        for one in certificates.check(made, {**POLICY, **policy})
-        if one["status"] == "open"
+        one["check"].split(".")[1]: {
+            (item["mend"], item["renew"]) for item in one["remedy"]["items"] if item["certificate"] == PATH
+        }
+        for one in opened
     }
 
 
