@@ -251,7 +251,6 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.host import Hos
 
 STAGING = "/var/lib/hostmend/certificates"
 HOST_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
-PRE_HOOKS = "/etc/letsencrypt/renewal-hooks/pre"
 CERTBOT_SECONDS = 300
 CERTBOT_CONFIGURATIONS = ("/etc/letsencrypt/cli.ini", ".config/letsencrypt/cli.ini")  # the second at home
 # Certbot's own.
@@ -475,9 +474,8 @@ class Mender:
                     "/etc/letsencrypt/renewal/%s.conf" % item["lineage"])[0] or b"").decode("utf-8", "replace"))["params"]
             except ValueError:
                 return
-            hooks = params.get("pre_hook") or os.path.isdir(PRE_HOOKS) and os.listdir(PRE_HOOKS)
-            stands = params.get("authenticator") == "standalone" and not hooks
-            port = int(params["http01_port"]) if (params.get("http01_port") or "").isdecimal() else 80
+            port = renewal.standalone_port(Host(), params)
+            stands = port is not None
         if stands and not port_is_free(port):
             raise Failure("certbot would listen on port %d itself (standalone), and another program has it: choose webroot, "
                           "nginx or apache for acme_challenge, or have certbot's pre and post hooks stop and start that "

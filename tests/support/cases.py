@@ -27,8 +27,8 @@ import engine  # noqa: E402
 CASES = ROOT / "tests" / "cases"
 MEMBERS = {
     "image": str, "kind": str, "source": str, "why": str, "options": list, "classes": list, "vars": dict, "stock": bool,
-    "alone": bool, "service": str, "audit": list, "absent": list, "mend": bool, "only": list, "mended": list, "mended_absent": list,
-    "mend_ok": bool, "same": bool, "rollback": bool, "rollback_ok": bool,
+    "alone": bool, "service": str, "audit": list, "absent": list, "mend": bool, "only": list, "mended": list,
+    "mended_absent": list, "mend_ok": bool, "same": bool, "rollback": bool, "rollback_ok": bool,
 }  # fmt: skip
 REQUIRED = ("image", "source", "why")
 STATUSES = ("open", "passed", "unknown", "not_applicable", "waived")

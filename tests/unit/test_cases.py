@@ -21,6 +21,18 @@ def case(class_name: str, name: str, **spec: Any) -> cases.Case:
     return cases.Case(class_name, name, Path("/nonexistent"), {"image": "bookworm", **spec})
 
 
+def test_what_a_class_shares_comes_before_each_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    done = subprocess.CompletedProcess([], 3, "out", "err")
+    monkeypatch.setattr(cases.engine, "podman", lambda *_words, stdin, **_more: ran.append(stdin) or done)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "prepare").write_text("use\n")
+    assert cases.shell("name", tmp_path / "own" / "prepare") == (3, "outerr")
+    (tmp_path / "common").write_text("define\n")
+    cases.shell("name", tmp_path / "own" / "prepare")
+    assert ran == ["use\n", "define\nuse\n"]
+
+
 def test_every_case_is_whole_and_its_scripts_parse() -> None:
     known = cases.every()
     assert len({one.container for one in known}) == len(known), "two cases have one container's name"
@@ -62,9 +74,16 @@ def test_the_sample_has_two_of_each_class_and_every_kind() -> None:
 def test_only_cases_that_do_not_see_each_other_share_a_container() -> None:
     known = [case("redis", "a"), case("redis", "b"), case("logrotate", "a"), case("ports", "a"),
              case("logrotate", "b", alone=True), case("certificates", "a", image="trixie"),
-             case("certificates", "b", options=["--privileged"])]
+             case("certificates", "b", options=["--privileged"]), case("certificates", "c", service="nginx"),
+             case("certificates", "d", service="nginx"), case("certificates", "e", service="postfix")]
     assert [[one.id for one in group] for group in cases.groups(known)] == [
-        ["redis/a", "logrotate/a"], ["redis/b"], ["ports/a"], ["logrotate/b"], ["certificates/a"], ["certificates/b"]]
+        ["redis/a", "logrotate/a", "certificates/c", "certificates/e"],
+        ["redis/b", "certificates/d"],
+        ["ports/a"],
+        ["logrotate/b"],
+        ["certificates/a"],
+        ["certificates/b"],
+    ]
 
 
 def test_what_differs_is_told_with_what_was_seen() -> None:

@@ -77,7 +77,8 @@ def certificates(files: config_files.Files, main: str, shared: Optional[Configur
         elif words[0] == "load" and store is not None:
             _load(store, words[1:], shared)
         elif words[0] == "bind" and "ssl" in words[2:]:
-            mine += _bind(files, shared, main, words)
+            mine += [dict(one, proxied=one["ports"]) if "accept-proxy" in words[2:] else one
+                     for one in _bind(files, shared, main, words)]
     return made[:config_files.MOST_USES]
 
 

@@ -168,6 +168,7 @@ def certificates(files: config_files.Files, main: str) -> List[config_files.Use]
                 one = config_files.use(server.file, os.path.join(prefix, certificate), os.path.join(prefix, key) if key else "",
                                        [name.lower() for name in names], ports)
                 # With a variable in its name the file is known at each handshake only.
+                one["proxied"] = _proxied(server)
                 made.append(dict(one, dynamic=True) if "$" in certificate else one)
     return made[:config_files.MOST_USES]
 
@@ -209,12 +210,18 @@ def _reached(found: List[Server]) -> List[Optional[List[str]]]:
 
 
 def _tls_ports(server: Server) -> List[int]:
-    ports = []  # type: List[int]
-    for words in server.listens:
-        if (server.tls or "ssl" in words[1:]) and not words[0].startswith("unix:") and "quic" not in words[1:]:
-            port = re.search(r"(?:^|:)(\d{1,5})$", words[0])
-            ports.append(int(port.group(1)) if port else 80)
-    return ports
+    return [_port(words) for words in server.listens
+            if (server.tls or "ssl" in words[1:]) and not words[0].startswith("unix:") and "quic" not in words[1:]]
+
+
+def _proxied(server: Server) -> List[int]:
+    """Return the ports where the header of the PROXY protocol comes first."""
+    return [_port(words) for words in server.listens if "proxy_protocol" in words[1:] and not words[0].startswith("unix:")]
+
+
+def _port(words: List[str]) -> int:
+    port = re.search(r"(?:^|:)(\d{1,5})$", words[0])
+    return int(port.group(1)) if port else 80
 
 
 def listeners(host: Any, service: Any) -> Optional[List[addresses.Listening]]:

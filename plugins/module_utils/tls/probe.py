@@ -20,6 +20,8 @@ MOST = 64
 SIDE_BY_SIDE = 12
 MOST_BANNER = 65536
 ANY_NAME = "hostmend-asks"
+# Before the kind of a listener that wants the header of the PROXY protocol.
+PROXIED = "proxy:"
 # Up to TLS 1.2 the ciphers say which kind of key is to sign.
 CIPHERS = {"": "ALL:@SECLEVEL=0", "rsa": "aRSA:kRSA:@SECLEVEL=0", "ec": "aECDSA:@SECLEVEL=0",
            "ed25519": "aECDSA:@SECLEVEL=0", "ed448": "aECDSA:@SECLEVEL=0"}
@@ -91,8 +93,18 @@ def _exactly(connection, count, deadline):
     return made
 
 
+def announce(connection):
+    """Say who is calling, as a balancer does to a server that takes the PROXY protocol: this host itself."""
+    here, there = connection.getsockname(), connection.getpeername()
+    connection.sendall(("PROXY TCP%d %s %s %d %d\r\n" % (6 if connection.family == socket.AF_INET6 else 4, here[0], there[0],
+                                                        here[1], there[1])).encode("ascii"))
+
+
 def start_tls(connection, kind, deadline):
     """Lead a connection to where the handshake begins; nobody logs in. Returns the version that the server says it has."""
+    if kind.startswith(PROXIED):
+        announce(connection)
+        kind = kind[len(PROXIED):]
     if kind == "smtp":
         _reply(connection, deadline, "220")
         connection.sendall(b"EHLO localhost\r\n")

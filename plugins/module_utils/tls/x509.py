@@ -336,11 +336,15 @@ def certificates(data):
     return made, faults
 
 
-def chain(certificates):
-    """Return the certificates from the first one up, each issued by the next, as far as they lead."""
+def chain(certificates, now=0):
+    """Return the certificates from the first one up, each issued by the next, as far as they lead.
+
+    :param now: of several with one name, that which is valid then is taken.
+    """
     made, rest = [certificates[0]], list(certificates[1:])
     while not made[-1]["self_issued"]:
-        above = next((one for one in rest if one["subject_hash"] == made[-1]["issuer_hash"]), None)
+        fit = [one for one in rest if one["subject_hash"] == made[-1]["issuer_hash"]]
+        above = next((one for one in fit if one["not_after"] >= now), fit[0] if fit else None)
         if above is None:
             break
         rest.remove(above)

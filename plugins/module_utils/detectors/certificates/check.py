@@ -103,8 +103,8 @@ def _match(facts, one):
 
 
 def _judge_chain(facts, path, file, parts, more):
-    chain = x509.chain(file["certificates"])
-    past = [one for one in chain[1:] if one["not_after"] < facts["now"]]
+    chain = x509.chain(file["certificates"], facts["now"])
+    past = [one for one in chain[1:file.get("needed", len(chain))] if one["not_after"] < facts["now"]]
     if past:
         reason = "its chain holds %s, which was valid until %s" % (past[0]["subject"], x509.day(past[0]["not_after"]))
         return found(CHAIN, path, reason=reason, **more)

@@ -35,19 +35,22 @@ class Copy(NamedTuple):
 def collect(host: Any, facts: Facts) -> None:
     """Note what renewers keep, where a service uses a file that is not theirs."""
     theirs = [one["certificate"] for one in facts["renewal"]["certbot"]["lineages"]]
-    theirs += [one["certificate"] for one in facts["renewal"]["acme_sh"]["domains"]]
+    theirs += ["%s/%s/fullchain.cer" % (one["home"], one.get("folder") or one["name"])
+               for one in facts["renewal"]["acme_sh"]["domains"]]
     theirs += [one["certificate"] for one in facts["renewal"]["certmonger"]["requests"]]
     reals = set(host.path(path) for path in theirs if path)
     if all(facts["files"][one["certificate"]].get("real") in reals for one in facts["uses"]):
         return
     for one in facts["renewal"]["certbot"]["lineages"][:MOST_KEPT]:
         folder = one.get("archive") or "%s/archive/%s" % (renewal.CERTBOT, one["name"])
-        _keep(host, facts, "certbot", one["name"], one["certificate"], _versions(host, folder))
+        pairs = facts["renewal"]["registry"].get(one["name"], {}).get("pairs", ())
+        _keep(host, facts, "certbot", one["name"], one["certificate"], _versions(host, folder),
+              [pair.get("certificate") for pair in pairs])
     for one in facts["renewal"]["acme_sh"]["domains"][:MOST_KEPT]:
         folder = "%s/%s" % (one["home"], one.get("folder") or one["name"])
-        _keep(host, facts, "acme.sh", one["name"], "%s/fullchain.cer" % folder, [])
+        _keep(host, facts, "acme.sh", one["name"], "%s/fullchain.cer" % folder, [], [one["certificate"]])
     for one in facts["renewal"]["certmonger"]["requests"][:MOST_KEPT]:
-        _keep(host, facts, "certmonger", one["certificate"] or one["name"], one["certificate"], [])
+        _keep(host, facts, "certmonger", one["certificate"] or one["name"], one["certificate"], [], [])
 
 
 def _versions(host: Any, folder: str) -> List[str]:
@@ -63,12 +66,13 @@ def _leaf(host: Any, path: str) -> Dict[str, Any]:
     return found[0] if found else {}
 
 
-def _keep(host: Any, facts: Facts, tool: str, name: str, path: str, older: List[str]) -> None:
+def _keep(host: Any, facts: Facts, tool: str, name: str, path: str, older: List[str], brought: List[Any]) -> None:
+    """Note one that a renewer keeps: the versions before it, and the files that the renewer brings it to."""
     leaf = _leaf(host, path) if path else {}
     if leaf:
         before = [one["fingerprint"] for one in (_leaf(host, version) for version in older) if one]
         facts["kept"].append({"tool": tool, "name": name, "certificate": path, "leaf": leaf,
-                              "fingerprints": [leaf["fingerprint"]] + before})
+                              "fingerprints": [leaf["fingerprint"]] + before, "brought": [one for one in brought if one]})
 
 
 def _authority(leaf: Dict[str, Any]) -> str:
@@ -87,6 +91,8 @@ def copy_of(facts: Facts, path: str) -> Optional[Copy]:
         if one["certificate"] == path:
             return None
         kept = one["leaf"]
+        if path in one.get("brought", ()):
+            return Copy(one, True)
         if leaf["fingerprint"] in one["fingerprints"] or leaf["subject_key"] and leaf["subject_key"] == kept["subject_key"]:
             return Copy(one, True)
         if leaf["names"] and set(leaf["names"]) == set(kept["names"]) and _authority(leaf) == _authority(kept) \

@@ -89,15 +89,25 @@ def anchor(host, facts):
         file["anchored"] = None
         if not file["certificates"]:
             continue
-        top = x509.chain(file["certificates"])[-1]
-        if top["self_issued"]:
-            continue
-        if known is None:
+        chain = x509.chain(file["certificates"], facts["now"])
+        if known is None and not (chain[0]["self_issued"] and len(chain) == 1):
             known = _authorities(host)
-        # A name is not enough: another authority may have the same, or the same one a new key.
-        keys = known.get(top["issuer_hash"], [])
-        file["anchored"] = any(not key or not top["authority_key"] or key == top["authority_key"] for key in keys) \
-            if known else None
+        # What is above the first that a known authority has issued, nobody needs: such as a certificate that the authority
+        # has from an older one besides its own.
+        at = next((number for number, one in enumerate(chain) if _is_known(known or {}, one)), None)
+        if at is not None:
+            file["anchored"], file["needed"] = True, at + 1
+        elif not chain[-1]["self_issued"]:
+            file["anchored"] = False if known else None
+
+
+def _is_known(known, one):
+    """Tell whether a known authority has issued a certificate.
+
+    A name is not enough: another authority may have the same, or the same one a new key.
+    """
+    keys = [] if one["self_issued"] else known.get(one["issuer_hash"], [])
+    return any(not key or not one["authority_key"] or key == one["authority_key"] for key in keys)
 
 
 def _authorities(host):

@@ -37,6 +37,8 @@ def plan(host, facts, services):
         names = [""] + sorted(set(name for use in uses if service and use["service"] == service["name"]
                                   and (not use["ports"] or one.port in use["ports"]) for name in asked_for(facts, use)
                                   if ASKABLE.match(name)))[:MOST_NAMES]
+        if any(one.port in use.get("proxied", ()) for use in uses if service and use["service"] == service["name"]):
+            kind = probe.PROXIED + kind
         near = all(other.is_loopback() for other in items if other.port == one.port and set(other.pids) & set(one.pids))
         made += [{"service": name, "address": address, "port": one.port, "kind": kind, "name": asked, "key_type": key_type,
                   "loopback": near} for asked in names for key_type in [""] + _key_types(facts, name, one.port, asked)]

@@ -38,15 +38,18 @@ def mending(facts, policy, path, these):
         made["lineage"] = of["name"]
         # What is there is brought over; what is due is renewed first.
         made["renew"] = not newer
-        made["mend"] = "copy" if newer or not of["manual"] else ""
+        made["mend"] = "copy" if newer or not (of["manual"] or of["fault"]) else ""
         return made
     if lineage and _brought(facts, policy, lineage, path):
         made["mend"], made["lineage"] = "copy", lineage["name"]
     elif lineage:
         made["mend"], made["lineage"] = "renew", lineage["name"]
-        if (lineage["manual"] or uncovered(leaf, names)) and _all_match(names, policy["acme_domains"]):
+        if lineage.get("by_hand"):
+            made["mend"] = ""
+        elif (lineage["manual"] or lineage["fault"] or uncovered(leaf, names)) and _all_match(names, policy["acme_domains"]):
             made["mend"] = "issue"
-        elif lineage["manual"]:
+        elif lineage["manual"] or lineage["fault"]:
+            # A renewal cannot succeed before that is mended.
             made["mend"] = ""
     elif _all_match(names, policy["private_names"]):
         made["mend"] = "private"

@@ -93,7 +93,7 @@ def _judge_lineage(facts, policy, lineage, uses):
     mending = remedy.mending(facts, policy, these[0]["certificate"] if these else lineage["certificate"], these)
     if mending["mend"] == "copy":
         # What has failed here is the renewal; each copy has an item of its own.
-        mending["mend"] = "" if lineage["manual"] else "renew"
+        mending["mend"] = "" if lineage["manual"] or lineage["fault"] else "renew"
     if not these and not mending["names"]:
         mending["lineage"] = lineage["name"]
     faults = {}

@@ -20,6 +20,9 @@ CERTBOT_TIMERS = ("certbot.timer", "certbot-renew.timer", "snap.certbot.renew.ti
 ACME_HOMES = ("/root/.acme.sh", "/etc/acme.sh", "/opt/acme.sh", "/usr/local/etc/acme.sh")
 CERTMONGER = "/var/lib/certmonger/requests"
 MOST = 200
+MOST_USERS = 1000
+# What certbot keeps of each certificate, and only follows as links into its archive.
+KINDS = ("cert", "privkey", "chain", "fullchain")
 
 
 def parse_renewal(text):
@@ -79,14 +82,43 @@ def _missing(host, hook):
     return "" if stat.S_ISREG(about.st_mode) and about.st_mode & 0o111 else "is not executable"
 
 
+def standalone_port(host, params):
+    """Return the port that certbot would listen on itself, None where it does not, or hooks first make room for it."""
+    if params.get("authenticator") != "standalone" or params.get("pre_hook"):
+        return None
+    general = host.read(CERTBOT + "/cli.ini", 262144) or ""
+    if host.list(CERTBOT + "/renewal-hooks/pre") or re.search(r"^[ \t]*pre-hook[ \t]*=", general, re.M):
+        return None
+    port = params.get("http01_port") or ""
+    return int(port) if port.isdecimal() else 80
+
+
+def _port_taken(host, params):
+    """Return what is in the way of a certbot that would listen itself, '' where nothing is, or that cannot be told."""
+    port = standalone_port(host, params) if host.live else None
+    for one in host.listeners().items if port else ():
+        if one.proto == "tcp" and one.port == port and one.netns in (host.netns(), None) and one.process != "certbot":
+            return "certbot would listen on port %d itself (authenticator standalone), and %s has it" % (
+                port, one.process or "another program")
+    return ""
+
+
+def _no_link(host, about):
+    """Return the first file of a lineage that is there and is no link, '' where there is none: certbot takes links only."""
+    paths = [about[kind] for kind in KINDS if (about.get(kind) or "").startswith("/")]
+    return next((path for path in paths if host.exists(path) and host.link(path) is None), "")
+
+
 def _lineage(host, name, failures, hooks):
     made = {"name": name, "fault": "", "authenticator": "", "installer": "", "server": "", "hooks": list(hooks),
-            "certificate": "%s/live/%s/fullchain.pem" % (CERTBOT, name), "real": "", "failure": "", "manual": False}
+            "certificate": "%s/live/%s/fullchain.pem" % (CERTBOT, name), "real": "", "failure": "", "manual": False,
+            "by_hand": False}
     text = host.read("%s/renewal/%s.conf" % (CERTBOT, name), 262144)
     try:
         about = parse_renewal(text or "")
     except ValueError as error:
         made["fault"] = "its renewal file cannot be read: %s" % error if text is not None else "its renewal file cannot be read"
+        made["by_hand"] = True
         return made
     params = about["params"]
     made["certificate"] = about.get("fullchain") or made["certificate"]
@@ -103,9 +135,14 @@ def _lineage(host, name, failures, hooks):
         made["fault"] = "%s, which answers its challenge, %s" % (
             params["manual_auth_hook"].split()[0], _missing(host, params["manual_auth_hook"]))
     elif (params.get("autorenew") or "").lower() == "false":
-        made["fault"] = "its renewal is switched off (autorenew = False)"
+        made["by_hand"], made["fault"] = True, "its renewal is switched off (autorenew = False)"
     elif not host.exists(made["certificate"]):
         made["fault"] = "%s is not there" % made["certificate"]
+    elif _no_link(host, about):
+        made["by_hand"] = True
+        made["fault"] = "%s is a file in place of a link into its archive: certbot skips it" % _no_link(host, about)
+    elif _port_taken(host, params):
+        made["manual"], made["fault"] = True, _port_taken(host, params)
     else:
         account = params.get("account") or ""
         folder = re.sub(r"^https?://", "", made["server"]).rstrip("/")
@@ -121,16 +158,39 @@ def _lineage(host, name, failures, hooks):
     return made
 
 
-def acme_sh(host):
-    """Return the certificates of acme.sh, and who runs it."""
+def _acme_homes(host, certificates):
+    """Return the folders of acme.sh: where it is installed to, in the homes of users, and where certificates in use lie."""
+    made = list(ACME_HOMES)
+    for line in (host.read("/etc/passwd") or "").splitlines()[:MOST_USERS]:
+        parts = line.split(":")
+        if len(parts) >= 6 and parts[5].startswith("/"):
+            made.append("%s/.acme.sh" % parts[5].rstrip("/"))
+    for path in certificates:
+        folder = os.path.dirname(path)
+        if host.exists("%s/%s.conf" % (folder, _domain(os.path.basename(folder)))):
+            made.append(os.path.dirname(folder))
+    return list(dict.fromkeys(made))
+
+
+def _domain(folder):
+    return folder[:-4] if folder.endswith("_ecc") else folder
+
+
+def acme_sh(host, certificates=()):
+    """Return the certificates of acme.sh, and who runs it.
+
+    :param certificates: the files that services use.
+    """
     made = {"domains": [], "runs": [], "idle": []}
-    for home in ACME_HOMES:
+    for home in _acme_homes(host, certificates):
         for name in host.list(home)[:MOST]:
-            domain = name[:-4] if name.endswith("_ecc") else name
+            domain = _domain(name)
             text = host.read("%s/%s/%s.conf" % (home, name, domain), 262144)
             if text is None:
                 continue
             settings = dict(re.findall(r"^(Le_\w+)='?([^'\n]*)'?$", text, re.M))
+            if not settings:
+                continue
             made["domains"].append({
                 "name": domain, "folder": name, "home": home,
                 "manual": settings.get("Le_Webroot", "") == "dns" or "Le_Vlist" in settings,

@@ -517,7 +517,11 @@ def test_a_pipe_or_a_loop_in_place_of_a_certificate_does_not_hang(root: Path) ->
 def test_a_lineage_without_a_timer_is_found(root: Path) -> None:
     renewal = root / "etc/letsencrypt/renewal"
     renewal.mkdir(parents=True)
-    (renewal / "www.example.org.conf").write_text(f"fullchain = {PATH}\n[renewalparams]\nauthenticator = webroot\n")
+    live = root / "etc/letsencrypt/live/www.example.org/fullchain.pem"
+    live.parent.mkdir(parents=True)
+    live.symlink_to(PATH)
+    conf = f"fullchain = /{live.relative_to(root)}\n[renewalparams]\nauthenticator = webroot\n"
+    (renewal / "www.example.org.conf").write_text(conf)
     assert look(root)["renewal_broken"] == "open"
     wants = root / "etc/systemd/system/timers.target.wants"
     wants.mkdir()

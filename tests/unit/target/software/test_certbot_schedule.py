@@ -86,7 +86,9 @@ def test_a_timer_of_one_s_own(tmp_path: Path) -> None:
 
 
 def test_a_hook_that_answers_and_is_gone(tmp_path: Path) -> None:
-    put(tmp_path, "/etc/letsencrypt/live/www/fullchain.pem", "x")
+    put(tmp_path, "/etc/letsencrypt/archive/www/fullchain1.pem", "x")
+    (tmp_path / "etc/letsencrypt/live/www").mkdir(parents=True)
+    (tmp_path / "etc/letsencrypt/live/www/fullchain.pem").symlink_to("../../archive/www/fullchain1.pem")
     renewal = "fullchain = /etc/letsencrypt/live/www/fullchain.pem\n[renewalparams]\nauthenticator = manual\n"
     put(tmp_path, "/etc/letsencrypt/renewal/www.conf", renewal + "manual_auth_hook = /root/auth.sh --now\n")
     host = Host(str(tmp_path))
