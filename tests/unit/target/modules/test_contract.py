@@ -68,7 +68,7 @@ def answer(*findings: dict[str, Any]) -> dict[str, Any]:
     return {"findings": given, "classes": {}, "system": {"running": True}, "ansible_facts": {"hostmend": {"redis": {}}, "x": 1}}
 
 
-OPEN = {"check": "redis.no_auth", "status": "open", "resource": NAME, "evidence": {}, "remedy": {"auth": True}}
+OPEN = {"check": "redis.no_auth", "status": "open", "resource": NAME, "evidence": {}, "remedy": {"files": ["/redis.conf"]}}
 
 
 def audited(variables: dict[str, Any], role: str | None = "redis") -> tuple[dict[str, Any], list[dict[str, Any]]]:

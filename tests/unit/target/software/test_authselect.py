@@ -100,7 +100,7 @@ def test_what_an_administrator_set_stricter_stays(before: str, after: str) -> No
 def test_the_finding_says_why_the_role_would_not() -> None:
     stack = {"stack": "sshd", "used": ["ssh"], "problems": ["no line of pam_faillock"], "failure": "", "deny": "3",
              "unlock_time": "600", "root": False, "means": "", "hindrance": "authselect has no profile selected"}  # fmt: skip
-    facts = {"services": [], "boots": True, "gaps": [], "lockout": [stack]}
+    facts = {"services": [], "boots": True, "gaps": [], "lockout": [stack], "fail2ban": {}}
     policy = {**fail2ban.POLICY, "common": {}}
     found = [one for one in fail2ban.check(facts, policy) if one["check"] == "fail2ban.no_lockout"]
     assert found[0]["reason"] == "no line of pam_faillock; authselect has no profile selected" and found[0]["risk"] == "manual"
