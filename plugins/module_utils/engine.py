@@ -41,6 +41,8 @@ MOST_MEMORY = 1024 * 1024 * 1024
 WORKERS = 3
 #: Seconds after its time that a detector ends itself, should nobody be there any more to end it.
 GRACE = 5
+# Since Python 3.7.
+FREEZE, UNFREEZE = getattr(gc, "freeze", None), getattr(gc, "unfreeze", None)
 
 
 def where(error: BaseException) -> str:
@@ -189,8 +191,8 @@ class _Worker(object):
 def _carry_out(host, works, until):
     """Have all works done by a few processes, each work until its time is up."""
     waiting, workers = list(range(len(works))), []
-    if hasattr(gc, "freeze"):
-        gc.freeze()  # what all share is not copied because of the collector's notes
+    if FREEZE:
+        FREEZE()  # what all share is not copied because of the collector's notes
     try:
         with selectors.DefaultSelector() as selector:
             while waiting or any(worker.work is not None for worker in workers):
@@ -206,8 +208,8 @@ def _carry_out(host, works, until):
     finally:
         for worker in workers:
             worker.end()
-        if hasattr(gc, "unfreeze"):
-            gc.unfreeze()
+        if UNFREEZE:
+            UNFREEZE()
 
 
 def _hand_out(host, works, waiting, workers, selector, until):

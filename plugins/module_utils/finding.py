@@ -9,8 +9,6 @@ fixes are the controller's catalogue's; a detector sets ``severity`` or ``risk``
 single case differs from the catalogue's default. A risk below the default is not believed.
 """
 
-from __future__ import annotations
-
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 
 

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: certificate_mend
 short_description: Renew certificates, put them in place, and see by a handshake that they are served
@@ -256,6 +254,7 @@ CERTBOT_CONFIGURATIONS = ("/etc/letsencrypt/cli.ini", ".config/letsencrypt/cli.i
 # Certbot's own.
 DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
 SERVED_SECONDS = 10
+CLOCK_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # Python 3.6 knows the clock of Linux by its number only
 # A servlet container takes its time to start.
 SLOW_SECONDS = {"tomcat": 180}
 WORDS = {"renew": "renewed by certbot", "issue": "issued by the ACME server", "private": "issued by the private authority",
@@ -334,7 +333,7 @@ def shows_other(item, told):
 def reread(item):
     """Tell whether each service has a process that began after the file was written: what a reload leaves, that worked."""
     written = os.stat(item["certificate"]).st_ctime
-    up = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    up = time.time() - time.clock_gettime(CLOCK_BOOTTIME)
     ticks = float(os.sysconf("SC_CLK_TCK"))
     processes = Host().processes().items
     for service in item["services"]:

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: image_sbom
 short_description: Write a bill of materials of the packages of a host or image
@@ -70,7 +68,7 @@ def main():
         module.fail_json(msg="the packages cannot be listed: %s" % "; ".join(reading.gaps or ("neither dpkg nor rpm is here",)))
     manager = "dpkg" if host.exists("/var/lib/dpkg/status") else "rpm"
     module.exit_json(
-        changed=False, packages=[dict(one.__dict__) for one in reading.items],
+        changed=False, packages=[dict(one._asdict()) for one in reading.items],
         system={"id": system.id, "version_id": system.version_id, "pretty_name": system.pretty_name, "manager": manager})
 
 

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: security_facts
 short_description: Find what is insecure on a host
@@ -58,7 +56,7 @@ attributes:
     description: It returns facts.
     support: full
   platform:
-    description: Linux with Python 3.8 or newer.
+    description: Linux with Python 3.6 or newer.
     support: full
     platforms: linux
 notes:
@@ -235,7 +233,7 @@ def main():
         ansible_facts={"hostmend": facts, "hostmend_findings": findings},
         findings=findings,
         classes=classes,
-        system=engine.json_safe(dict(host.system().__dict__, failed_units=engine.failed_units(host))),
+        system=engine.json_safe(dict(host.system()._asdict(), failed_units=engine.failed_units(host))),
     )
 
 

@@ -290,7 +290,7 @@ def test_python_that_is_too_old_is_told(hostmend: Command, version: str) -> None
     (hostmend.cwd / "old").write_text(f"old ansible_connection=local ansible_python_interpreter={places[0]}\n")
     done = hostmend("audit", "-i", "old", "--format", "json")
     assert done.code == 1
-    assert "Python on the host is too old: 3.8 or newer is needed" in done.json()["hosts"]["old"]["reason"]
+    assert "Python on the host is too old for this Ansible" in done.json()["hosts"]["old"]["reason"]
 
 
 def test_it_works_from_anywhere_and_leaves_nothing_behind(hostmend: Command, local: str) -> None:

@@ -9,8 +9,6 @@ under a secret that two numbers agree on which are drawn for this one answer (Di
 who reads a log has only what both sides said. Who is on the way is told by the connection, which authenticates both.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

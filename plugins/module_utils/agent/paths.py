@@ -4,8 +4,6 @@
 
 """Where the agent of a host that audits itself has its files."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -4,8 +4,6 @@
 
 """Root filesystems that are entered and not running."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 

@@ -4,8 +4,6 @@
 
 """The one base of what target code raises on purpose."""
 
-from __future__ import annotations
-
 
 class HostError(Exception):
     """Something could not be read, kept or changed on this host; the message is one line for a person."""

@@ -4,8 +4,6 @@
 
 """Configuration files as text, byte for byte as they are, also where they are not UTF-8."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 

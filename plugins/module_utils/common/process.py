@@ -4,8 +4,6 @@
 
 """Run the host's own tools."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -7,8 +7,6 @@
 Each is imported by its name: only what is imported statically travels to a host.
 """
 
-from __future__ import annotations
-
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import certificates
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import fail2ban
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import logrotate

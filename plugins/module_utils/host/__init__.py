@@ -4,8 +4,6 @@
 
 """One reading of the host, shared by all detectors: nothing is read twice."""
 
-from __future__ import annotations
-
 import os
 import stat
 import threading

@@ -4,12 +4,10 @@
 
 """What a boot starts, of a root filesystem that is not running: the units that are enabled, and how they are started."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.units import FOLDERS
 
@@ -18,8 +16,7 @@ RUNLEVELS = tuple("%s/rc%s.d" % (folder, level) for folder in ("/etc", "/etc/rc.
 UNIT_LIMIT = 65536
 
 
-@dataclass(frozen=True)
-class BootService:
+class BootService(NamedTuple):
     """A service that a boot starts."""
 
     name: str

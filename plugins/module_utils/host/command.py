@@ -4,8 +4,6 @@
 
 """Run a command that only reads: no shell, a plain environment, bounded in time and output."""
 
-from __future__ import annotations
-
 import os
 import selectors
 import signal

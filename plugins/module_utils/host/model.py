@@ -4,31 +4,27 @@
 
 """The plain records that reading a host yields; every detector draws from the same ones."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """One process as /proc shows it. ``None`` or empty: could not be read."""
 
     pid: int
     ppid: int
-    uid: int | None
+    uid: Optional[int]
     comm: str
-    argv: tuple[str, ...]
-    exe: str | None  # without the " (deleted)" that the kernel appends
+    argv: Tuple[str, ...]
+    exe: Optional[str]  # without the " (deleted)" that the kernel appends
     exe_deleted: bool
-    cwd: str | None
-    unit: str | None  # the systemd unit, from the cgroup
-    container: str | None  # "docker:4f5e..." | "podman:..." | "lxc:..."; None on the host itself
-    netns: int | None  # inode of the network namespace
+    cwd: Optional[str]
+    unit: Optional[str]  # the systemd unit, from the cgroup
+    container: Optional[str]  # "docker:4f5e..." | "podman:..." | "lxc:..."; None on the host itself
+    netns: Optional[int]  # inode of the network namespace
     start_ticks: int
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(NamedTuple):
     """A socket that accepts: TCP in LISTEN, UDP bound and unconnected, or a listening unix socket."""
 
     proto: str  # "tcp" | "udp" | "unix"
@@ -38,12 +34,12 @@ class Listener:
     path: str  # of a unix socket, "@" first for an abstract one
     inode: int
     netns: int
-    pids: tuple[int, ...] = ()
+    pids: Tuple[int, ...] = ()
     process: str = ""  # comm of the first owner
-    unit: str | None = None
-    socket_unit: str | None = None  # the .socket unit where PID 1 holds the listener
-    container: str | None = None
-    dual_stack: bool | None = False  # an IPv6 wildcard that takes IPv4 too; None: could not be told
+    unit: Optional[str] = None
+    socket_unit: Optional[str] = None  # the .socket unit where PID 1 holds the listener
+    container: Optional[str] = None
+    dual_stack: Optional[bool] = False  # an IPv6 wildcard that takes IPv4 too; None: could not be told
 
     def is_loopback(self) -> bool:
         """True where only this host itself can connect by address."""
@@ -53,8 +49,7 @@ class Listener:
         return self.address in ("0.0.0.0", "::", "*")
 
 
-@dataclass(frozen=True)
-class Publication:
+class Publication(NamedTuple):
     """A port of the host that DNAT or a container engine passes on, with or without a listener."""
 
     proto: str
@@ -64,11 +59,10 @@ class Publication:
     to_address: str
     to_port: int
     source: str  # "nft ip nat DOCKER", "iptables nat DOCKER", ...
-    container: str | None = None
+    container: Optional[str] = None
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A systemd unit: what it is doing, and what it will do after a reboot."""
 
     name: str  # with its type: "cups.socket"
@@ -76,15 +70,14 @@ class Unit:
     active: str  # "active" | "inactive" | "failed" ...
     sub: str
     enabled: str  # "enabled" | "disabled" | "static" | "masked" | "generated" | "indirect" | ""
-    fragment: str | None = None  # path of the unit file
-    triggers: tuple[str, ...] = ()
-    triggered_by: tuple[str, ...] = ()
-    required_by: tuple[str, ...] = ()  # reverse dependencies: RequiredBy, WantedBy of other services
-    listens: tuple[str, ...] = ()  # of a socket unit
+    fragment: Optional[str] = None  # path of the unit file
+    triggers: Tuple[str, ...] = ()
+    triggered_by: Tuple[str, ...] = ()
+    required_by: Tuple[str, ...] = ()  # reverse dependencies: RequiredBy, WantedBy of other services
+    listens: Tuple[str, ...] = ()  # of a socket unit
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     name: str
     version: str
     arch: str
@@ -93,12 +86,11 @@ class Package:
     state: str = ""  # of dpkg: what is wanted, errors, and how far it got ("hold ok installed")
 
 
-@dataclass(frozen=True)
-class CommandResult:
+class CommandResult(NamedTuple):
     """What a command that was run for reading said. ``code`` is None when it did not run to its end."""
 
-    argv: tuple[str, ...]
-    code: int | None
+    argv: Tuple[str, ...]
+    code: Optional[int]
     out: str
     err: str
     failure: str = ""  # "not found", "timed out after 5 s", "output over 4 MiB"
@@ -108,31 +100,29 @@ class CommandResult:
         return self.code == 0
 
 
-@dataclass(frozen=True)
-class System:
+class System(NamedTuple):
     """What kind of host this is, honestly."""
 
     id: str  # os-release ID, "" unknown
-    id_like: tuple[str, ...]
+    id_like: Tuple[str, ...]
     version_id: str
     codename: str
     pretty_name: str
     kernel: str
     arch: str
     init: str  # that runs, or would: "systemd" | "openrc" | "sysvinit" | "busybox" | "none" | "unknown"
-    container: str | None  # "docker" | "podman" | "lxc" | "systemd-nspawn" | "kubernetes" | "unknown"; None: no container
-    chroot: bool | None  # None: could not be told
+    container: Optional[str]  # "docker" | "podman" | "lxc" | "systemd-nspawn" | "kubernetes" | "unknown"; None: no container
+    chroot: Optional[bool]  # None: could not be told
     running: bool  # False: a root filesystem that is not booted
     root: bool  # the effective uid is 0
-    capabilities: frozenset[str] = frozenset()
+    capabilities: FrozenSet[str] = frozenset()
     python: str = ""
     boot_id: str = ""
     machine_id_fingerprint: str = ""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A list that was read, with what could not be seen; a detector turns gaps into ``unknown``."""
 
     items: tuple = ()
-    gaps: tuple[str, ...] = field(default=())  # one plain sentence each; empty: all was seen
+    gaps: Tuple[str, ...] = ()  # one plain sentence each; empty: all was seen

@@ -4,8 +4,6 @@
 
 """Installed packages, from the databases of dpkg and rpm."""
 
-from __future__ import annotations
-
 import re
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Package

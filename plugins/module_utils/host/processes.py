@@ -4,8 +4,6 @@
 
 """Processes, as /proc shows them."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -4,8 +4,6 @@
 
 """Sockets that accept, of every network namespace that a process lives in, with their owners."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket
@@ -219,7 +217,7 @@ def with_socket_units(listeners, units):
         if 1 in one.pids:
             for unit in sockets:
                 if any(listen_matches(listen, one.proto, one.address, one.port, one.path) for listen in unit.listens):
-                    one = Listener(**dict(one.__dict__, socket_unit=unit.name))
+                    one = one._replace(socket_unit=unit.name)
                     break
         made.append(one)
     return tuple(made)

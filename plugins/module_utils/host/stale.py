@@ -4,8 +4,6 @@
 
 """Processes that still run a library or binary whose file was replaced, and which of their services may be restarted."""
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import re

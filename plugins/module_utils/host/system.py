@@ -4,8 +4,6 @@
 
 """What kind of host this is: distribution, init system, container or chroot, privileges."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform

@@ -4,8 +4,6 @@
 
 """Systemd units: asked of systemd where it runs, read from unit files and links where it does not."""
 
-from __future__ import annotations
-
 import os
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import Reading

@@ -8,4 +8,3 @@ Standard library only, and nothing of Ansible's: the same files, zipped, are the
 restores a host when the controller no longer can.
 """
 
-from __future__ import annotations

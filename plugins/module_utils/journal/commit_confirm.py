@@ -4,8 +4,6 @@
 
 """Commit-confirm: a change that may cut the controller off goes back by itself unless it is confirmed in time."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -4,8 +4,6 @@
 
 """What a step of a rollback brings back, as items for a report and as Ansible's differences."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Dict, List
 

@@ -4,8 +4,6 @@
 
 """Files as the journal sees them: read whole with their attributes, written so that a power cut cannot halve them."""
 
-from __future__ import annotations
-
 import base64
 import errno
 import fcntl

@@ -4,8 +4,6 @@
 
 """The rules in the kernel, table by table: nftables, and iptables in both of its guises."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import Any, Dict, List, Optional, Tuple

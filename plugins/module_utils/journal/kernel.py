@@ -4,8 +4,6 @@
 
 """Kernel settings below /proc/sys."""
 
-from __future__ import annotations
-
 from typing import Any, Dict, List, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError

@@ -4,8 +4,6 @@
 
 """Where a unit listens, so that a rollback can tell whether its service is there again."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

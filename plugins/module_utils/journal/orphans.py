@@ -8,8 +8,6 @@ What a run has begun is taken back only when nothing of it is at work any more: 
 change the host again behind the rollback.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -4,8 +4,6 @@
 
 """Packages: which are installed, in which version."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import Any, Dict, List, Tuple

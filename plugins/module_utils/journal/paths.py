@@ -4,8 +4,6 @@
 
 """Paths: files, directories with what is below them, links, and what is absent."""
 
-from __future__ import annotations
-
 import os
 from typing import Any, Dict, List, Optional, Set, Tuple
 

@@ -4,8 +4,6 @@
 
 """The journal's records: JSON objects with a checksum, so that a damaged file is told from one that is not there."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -8,8 +8,6 @@ A kind reads its subject into an image, splits an image into aspects (what can c
 itself), and brings chosen aspects back.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any, Dict, List
 

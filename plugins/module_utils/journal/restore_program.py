@@ -9,8 +9,6 @@
     python3 restore.pyz boot RUN DIRECTORY              the same early at boot: files and units only
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import os

@@ -9,8 +9,6 @@ host refuses once its files are back (a start, a reload) is reported with the un
 and the reason; it is trouble only where the host is not as it was seen before the run.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any, Callable, Dict, List, Optional, Set
 

@@ -4,8 +4,6 @@
 
 """One run in the journal: what was kept for each of its roles, and whether all of it is still as it was written."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

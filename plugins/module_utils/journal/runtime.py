@@ -8,8 +8,6 @@ The command, what it reads and its environment may hold a secret: they are in th
 directory only, which nobody but root reads, and never in a message.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any, Dict, List, Tuple
 

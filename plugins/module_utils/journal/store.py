@@ -18,8 +18,6 @@ Below /var/lib/hostmend, for root only:
 Each JSON file has a checksum. What is damaged is told by name, and is neither skipped nor pruned.
 """
 
-from __future__ import annotations
-
 import calendar
 import contextlib
 import fcntl

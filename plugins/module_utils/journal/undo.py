@@ -10,8 +10,6 @@ is touched, so that no half of a change remains, unless force is asked for. The 
 where the journal of a role is damaged: all that is kept is verified before anything is touched.
 """
 
-from __future__ import annotations
-
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.journal import differences

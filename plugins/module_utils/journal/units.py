@@ -4,8 +4,6 @@
 
 """Units: whether they are enabled, masked and active, with or without systemd."""
 
-from __future__ import annotations
-
 import glob
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple

@@ -8,8 +8,6 @@ Of each service that a boot starts the files are read as the service itself read
 go. What a service that is not known here listens on cannot be told, and is a gap.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import re
 

@@ -4,11 +4,9 @@
 
 """Read, and switch off, what inetd and xinetd start on demand. Pure functions of text."""
 
-from __future__ import annotations
-
 import os
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Tuple
 
 INETD_FILES = ("/etc/inetd.conf",)
 INETD_FOLDERS = ("/etc/inetd.d",)
@@ -43,7 +41,7 @@ class Entry(NamedTuple):
     service: str
     proto: str  # "tcp" | "udp" | ...
     program: str
-    port: int | None
+    port: Optional[int]
     enabled: bool
 
 
@@ -51,9 +49,9 @@ class Xinetd(NamedTuple):
     """One file of xinetd: its services, what its defaults say about them, and what it includes."""
 
     blocks: tuple
-    enabled: tuple[str, ...] | None  # the defaults' list; None where there is none
-    disabled: tuple[str, ...]
-    includes: tuple[tuple[str, str], ...]  # ("include" | "includedir", path)
+    enabled: Optional[Tuple[str, ...]]  # the defaults' list; None where there is none
+    disabled: Tuple[str, ...]
+    includes: Tuple[Tuple[str, str], ...]  # ("include" | "includedir", path)
 
 
 class _Block(NamedTuple):
@@ -61,7 +59,7 @@ class _Block(NamedTuple):
     line: int
     service: str
     attributes: dict
-    disable_lines: tuple[int, ...]
+    disable_lines: Tuple[int, ...]
     open_line: int  # of the brace
 
 

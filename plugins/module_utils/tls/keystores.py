@@ -4,8 +4,6 @@
 
 """Read the certificates of Java keystores: those of a JKS are open to all, those of a PKCS#12 are behind its password."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

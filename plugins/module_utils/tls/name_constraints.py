@@ -4,8 +4,6 @@
 
 """What an authority can issue: when, and for which names (name constraints, RFC 5280 4.2.1.10), as clients judge it."""
 
-from __future__ import annotations
-
 import ipaddress
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.tls import x509

@@ -4,8 +4,6 @@
 
 """Ask a listener of this host which certificate it serves: by a TLS handshake, after STARTTLS where it needs one."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 import struct
@@ -36,15 +34,25 @@ def context(key_type=""):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    _limit(made, bool(key_type))
     try:
         # Old ciphers too: it is the certificate that is asked for, however weak the rest.
         made.set_ciphers(CIPHERS[key_type])
     except ssl.SSLError:
         pass
-    if key_type:
-        made.maximum_version = ssl.TLSVersion.TLSv1_2
     return made
+
+
+def _limit(made, before_1_3):
+    """Have a context take every version of the protocol, or every one before 1.3."""
+    versions = getattr(ssl, "TLSVersion", None)
+    if versions is None:  # Python 3.6
+        made.options &= ~ssl.OP_NO_SSLv3
+        made.options |= getattr(ssl, "OP_NO_TLSv1_3", 0) if before_1_3 else 0
+        return
+    made.minimum_version = versions.MINIMUM_SUPPORTED  # novermin
+    if before_1_3:
+        made.maximum_version = versions.TLSv1_2  # novermin
 
 
 def _line(connection, deadline):

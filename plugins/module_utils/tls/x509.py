@@ -8,8 +8,6 @@ The standard library shows a certificate's content only once it has verified it,
 which matter here. Whatever cannot be read is a :class:`Malformed`; input is bounded and may be hostile.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import calendar

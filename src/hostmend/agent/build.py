@@ -1,4 +1,4 @@
-"""Make the agent: one zip of the detectors and the catalogue that any Python from 3.8 on runs.
+"""Make the agent: one zip of the detectors and the catalogue that any Python from 3.6 on runs.
 
 The same sources make the same bytes, whoever builds them, where and when (with the same zlib).
 """
@@ -27,8 +27,8 @@ SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = """\
 import sys
 
-if sys.version_info < (3, 8):
-    sys.exit("hostmend-agent: Python 3.8 or newer is needed, this is %d.%d" % sys.version_info[:2])
+if sys.version_info < (3, 6):
+    sys.exit("hostmend-agent: Python 3.6 or newer is needed, this is %d.%d" % sys.version_info[:2])
 from hostmend.agent.host import main
 
 sys.exit(main())

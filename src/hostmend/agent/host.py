@@ -1,9 +1,7 @@
 """``hostmend-agent``: a host audits itself, by the detectors and the catalogue that are in this one file.
 
-Standard library only, Python 3.8 or newer.
+Standard library only, Python 3.6 or newer.
 """
-
-from __future__ import annotations
 
 import argparse
 import importlib
@@ -14,10 +12,8 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Sequence
 
 from hostmend import __version__
 from hostmend.agent import packages, report_store, signature
@@ -42,8 +38,7 @@ class AgentError(Exception):
     """The agent cannot do its work; the message is one line for a person."""
 
 
-@dataclass
-class Settings:
+class Settings(NamedTuple):
     """What the host is held to, and by what name the controller knows it."""
 
     policy: Mapping[str, Any]
@@ -93,7 +88,7 @@ def parser() -> Parser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the agent, and return its exit status. What goes wrong is one line, never a traceback."""
     try:
         given = parser().parse_args(arguments)
@@ -141,7 +136,7 @@ def key() -> int:
 
 def audit(given: argparse.Namespace) -> int:
     """Audit the host, keep and show the report."""
-    output: Path | None = given.output.expanduser().absolute() if given.output else None
+    output: Optional[Path] = given.output.expanduser().absolute() if given.output else None
     os.chdir("/")
     keeps = output is not None or (os.geteuid() == 0 and not given.classes)
     settings = load_settings()
@@ -187,7 +182,7 @@ def load_settings(path: Path = SETTINGS) -> Settings:
     return Settings(policy, host or socket.gethostname(), source)
 
 
-def _built() -> dict[str, Any]:
+def _built() -> Dict[str, Any]:
     data = pkgutil.get_data("hostmend.agent", "built.json")
     made = json.loads(data.decode("utf-8")) if data else {}
     return made if isinstance(made, dict) else {}
@@ -195,7 +190,7 @@ def _built() -> dict[str, Any]:
 
 def catalog() -> Catalog:
     """Return the catalogue that was built in."""
-    classes: dict[str, dict[str, Check]] = {}
+    classes: Dict[str, Dict[str, Check]] = {}
     for name, one in (_built().get("checks") or {}).items():
         fix = Fix(one["fix"]["risk"], one["fix"].get("role"))
         classes.setdefault(one["class"], {})[name] = Check(
@@ -204,7 +199,7 @@ def catalog() -> Catalog:
     return Catalog({name: IssueClass(name, NO_TEXT, NO_TEXT, {}, checks) for name, checks in classes.items()}, {})
 
 
-def made_report(settings: Settings, classes: Sequence[str], known: Catalog, number: int, own: bool) -> dict[str, Any]:
+def made_report(settings: Settings, classes: Sequence[str], known: Catalog, number: int, own: bool) -> Dict[str, Any]:
     """Audit the host and return the signed report.
 
     :param own: whether it goes to the agent's own directory; only then a key is made where there is none.
@@ -225,7 +220,7 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
     )
     system = host.system()
     findings = [join(one, known) for one in found]
-    report: dict[str, Any] = {
+    report: Dict[str, Any] = {
         "format": FORMAT,
         "host": settings.host,
         "hostname": engine.printable(socket.gethostname()),
@@ -246,13 +241,13 @@ def made_report(settings: Settings, classes: Sequence[str], known: Catalog, numb
         "classes": fared,
         # Which CVEs they have is the controller's to say, who has the advisories.
         "facts": {"updates": packages.packed(facts.get("updates"))},
-        "system": engine.json_safe(dict(vars(system), failed_units=engine.failed_units(host))),
+        "system": engine.json_safe(dict(system._asdict(), failed_units=engine.failed_units(host))),
     }
     report["signature"] = _signature(report, own and host.live)
     return report
 
 
-def _signature(report: Mapping[str, Any], makes: bool) -> dict[str, str]:
+def _signature(report: Mapping[str, Any], makes: bool) -> Dict[str, str]:
     if os.geteuid() != 0:
         return {"algorithm": "none", "reason": "only root can sign it"}
     try:
@@ -280,8 +275,8 @@ def show(report: Mapping[str, Any], form: str, path: str) -> None:
 
 def summary(report: Mapping[str, Any]) -> str:
     """Return the report in one line."""
-    counts: dict[str, int] = {}
-    grades: dict[str, int] = {}
+    counts: Dict[str, int] = {}
+    grades: Dict[str, int] = {}
     for one in report["findings"]:
         counts[one["status"]] = counts.get(one["status"], 0) + 1
         if one["status"] == "open":
@@ -293,7 +288,7 @@ def summary(report: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def lines(report: Mapping[str, Any], path: str) -> list[str]:
+def lines(report: Mapping[str, Any], path: str) -> List[str]:
     """Return the report for a person."""
     made = [f"{visible(report['host'])}: {summary(report)}"]
     order = {name: place for place, name in enumerate((*GRADES, "unknown"))}

@@ -1,12 +1,9 @@
 """The packages of a host in the report of its agent: what the controller compares with its advisories.
 
-Standard library only, Python 3.8 or newer: the agent packs, the controller unpacks.
+Standard library only, Python 3.6 or newer: the agent packs, the controller unpacks.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Dict, List, Mapping
 
 #: Of the facts of the class ``updates``, what advisories are compared with.
 NAMED = ("distribution", "gaps")
@@ -15,11 +12,11 @@ LIMIT = 2 * 1024 * 1024
 MOST_GAPS = 20
 
 
-def packed(facts: Any, limit: int = LIMIT) -> dict[str, Any]:
+def packed(facts: Any, limit: int = LIMIT) -> Dict[str, Any]:
     """Return the facts of ``updates`` as a report holds them: each package in one line, within the limit."""
     if not isinstance(facts, Mapping):
         return {}
-    lines: list[str] = []
+    lines: List[str] = []
     gaps = [str(one)[:500] for one in facts.get("gaps") or ()][:MOST_GAPS]
     packages = facts.get("packages") or []
     for entry in packages:
@@ -32,7 +29,7 @@ def packed(facts: Any, limit: int = LIMIT) -> dict[str, Any]:
     return {"distribution": facts.get("distribution") or {}, "gaps": gaps, "packages": lines}
 
 
-def unpacked(report: Mapping[str, Any]) -> dict[str, Any]:
+def unpacked(report: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the facts of ``updates`` that a report holds, as a live audit tells them; none where it holds none.
 
     They are the host's word. Whoever compares them looks at the form of each entry.

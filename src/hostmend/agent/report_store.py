@@ -1,9 +1,7 @@
 """What the agent keeps on its host: the last report, the few before it, and the key that it signs with.
 
-Standard library only, Python 3.8 or newer.
+Standard library only, Python 3.6 or newer.
 """
-
-from __future__ import annotations
 
 import contextlib
 import fcntl
@@ -11,8 +9,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Iterator, List, Optional, Tuple
 
 from hostmend.agent import signature
 
@@ -106,7 +104,7 @@ class Reports:
             if path not in kept:
                 path.unlink()
 
-    def _numbered(self) -> list[tuple[int, Path]]:
+    def _numbered(self) -> List[Tuple[int, Path]]:
         matches = [(_NUMBERED.match(path.name), path) for path in self.directory.iterdir()]
         return sorted((int(match.group(1)), path) for match, path in matches if match)
 
@@ -147,7 +145,7 @@ def read(path: Path, limit: int) -> bytes:
     return data
 
 
-def load_key(path: Path = KEY) -> str | None:
+def load_key(path: Path = KEY) -> Optional[str]:
     """Return the host's key; None where there is none yet.
 
     :raises AgentStoreError: where there is one that cannot be used.

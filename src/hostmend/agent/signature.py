@@ -1,18 +1,15 @@
 """How a report is signed: HMAC-SHA256, with the host's own key, over the report's canonical JSON.
 
 The host and the controller hold the same key. It tells the controller that the report is that host's and whole; whoever
-is root on the host can sign what he likes. Standard library only, Python 3.8 or newer: both sides use this module.
+is root on the host can sign what he likes. Standard library only, Python 3.6 or newer: both sides use this module.
 """
-
-from __future__ import annotations
 
 import hashlib
 import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Dict, Mapping, Optional
 
 ALGORITHM = "hmac-sha256"
 KEY_BYTES = 32
@@ -24,7 +21,7 @@ def new_key() -> str:
     return secrets.token_hex(KEY_BYTES)
 
 
-def read_key(text: str) -> str | None:
+def read_key(text: str) -> Optional[str]:
     """Return the key in a file's text; None where there is none."""
     key = text.strip()
     return key if _KEY.match(key) else None
@@ -41,7 +38,7 @@ def canonical(report: Mapping[str, Any]) -> bytes:
     return json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
-def sign(report: Mapping[str, Any], key: str) -> dict[str, str]:
+def sign(report: Mapping[str, Any], key: str) -> Dict[str, str]:
     """Return the signature of a report."""
     return {"algorithm": ALGORITHM, "key": key_id(key), "value": _value(report, key)}
 

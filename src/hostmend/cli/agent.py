@@ -49,7 +49,7 @@ def agent() -> None:
     help="Build in this policy: YAML or JSON, options by class as security_facts takes them.",
 )
 def build(output: Path, inventory: tuple[str, ...], host: str | None, policy: Path | None) -> int:
-    """Make the agent: one file that audits the host it is run on. Python 3.8 or newer is all that it needs there.
+    """Make the agent: one file that audits the host it is run on. Python 3.6 or newer is all that it needs there.
 
     \b
     hostmend agent build                                 the detectors' own policy

@@ -1,20 +1,15 @@
 """What a check is, and a finding joined with it: the catalogue without the reading of its files.
 
-Standard library only, and Python 3.8 or newer: the agent of hosts that audit themselves carries this module as it is.
+Standard library only, and Python 3.6 or newer: the agent of hosts that audit themselves carries this module as it is.
 """
 
-from __future__ import annotations
-
-import functools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from hostmend.core.finding import LEVELS, RISKS, SEVERITIES
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """One text in the languages of the catalogue."""
 
     en: str
@@ -25,8 +20,7 @@ class Text:
         return (self.zh_TW if language == "zh_TW" else "") or self.en
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One policy option: ``hostmend_<class>_<name>`` in the inventory, ``<class>_<name>`` for the role."""
 
     name: str
@@ -36,26 +30,24 @@ class Option:
     secret: bool = False  # never shown, never logged
     detector: bool = True  # False: only the role takes it
     role: bool = True  # False: only the detector takes it
-    elements: str | None = None
-    choices: tuple[Any, ...] = ()
+    elements: Optional[str] = None
+    choices: Tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True)
-class Fix:
+class Fix(NamedTuple):
     """What mends a finding. No role: a person does."""
 
     risk: str
-    role: str | None = None
+    role: Optional[str] = None
 
-    def as_dict(self, risk: str | None = None) -> dict[str, Any]:
-        made: dict[str, Any] = {"risk": risk or self.risk}
+    def as_dict(self, risk: Optional[str] = None) -> Dict[str, Any]:
+        made: Dict[str, Any] = {"risk": risk or self.risk}
         if self.role:
             made = {"role": self.role, **made}
         return made
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check of a class."""
 
     id: str
@@ -66,47 +58,43 @@ class Check:
     why: Text
     change: Text
     fix: Fix
-    references: tuple[str, ...] = ()
+    references: Tuple[str, ...] = ()
 
     @property
-    def severity(self) -> str | None:
+    def severity(self) -> Optional[str]:
         return self.grade if self.kind == "vulnerability" else None
 
     @property
-    def level(self) -> str | None:
+    def level(self) -> Optional[str]:
         return self.grade if self.kind == "alert" else None
 
 
-@dataclass(frozen=True)
-class IssueClass:
+class IssueClass(NamedTuple):
     """One class of issues: its checks and its policy."""
 
     name: str
     title: Text
     description: Text
-    policy: Mapping[str, Option] = field(default_factory=dict)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    remedy: Mapping[str, str] = field(default_factory=dict)  # what its role is told of a finding: the type of each member
+    policy: Mapping[str, Option] = MappingProxyType({})
+    checks: Mapping[str, Check] = MappingProxyType({})
+    remedy: Mapping[str, str] = MappingProxyType({})  # what its role is told of a finding: the type of each member
     order: int = 0  # when its role runs: lower first, then by name
 
 
-@dataclass(frozen=True)
 class Catalog:
     """All classes, and the options that all of them share."""
 
-    classes: Mapping[str, IssueClass]
-    common: Mapping[str, Option]
-
-    @functools.cached_property
-    def checks(self) -> Mapping[str, Check]:
-        return {check.id: check for one in self.classes.values() for check in one.checks.values()}
+    def __init__(self, classes: Mapping[str, IssueClass], common: Mapping[str, Option]) -> None:
+        self.classes = classes
+        self.common = common
+        self.checks: Mapping[str, Check] = {check.id: check for one in classes.values() for check in one.checks.values()}
 
     @property
     def order(self) -> Mapping[str, int]:
         """The place of each class in the order in which roles run."""
         return {name: each.order for name, each in self.classes.items()}
 
-    def check(self, name: str) -> Check | None:
+    def check(self, name: str) -> Optional[Check]:
         return self.checks.get(name)
 
     def select(self, names: Iterable[str]) -> Iterator[Check]:
@@ -118,7 +106,7 @@ class Catalog:
                 yield self.checks[name]
 
 
-def join(finding: Mapping[str, Any], catalog: Catalog, language: str = "en") -> dict[str, Any]:
+def join(finding: Mapping[str, Any], catalog: Catalog, language: str = "en") -> Dict[str, Any]:
     """Return the finding with what the catalogue knows of its check.
 
     Severity, level and risk that the detector set for the single case stay. A finding whose check the

@@ -1,13 +1,10 @@
 """What a run comes down to: why a host could not be audited, and the exit status.
 
-Standard library only: the collection's plugins use it on any Ansible controller.
+Standard library only, Python 3.6 or newer: the agent of hosts that audit themselves carries this module as it is.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Iterable, Mapping, Tuple
 
 from hostmend.core.finding import GRAVITY, gravity
 
@@ -15,7 +12,7 @@ __all__ = ("CANNOT", "GRAVITY", "OK", "OPEN", "STOPPED", "exit_status", "gravity
 
 OK, CANNOT, OPEN, STOPPED = 0, 1, 2, 130
 
-_HINTS: tuple[tuple[str, str], ...] = (
+_HINTS: Tuple[Tuple[str, str], ...] = (
     # What Ansible or ssh say in many lines: what it means, and what to do about it.
     (
         r"(?i)missing (sudo|become|privilege escalation) password|a password is required",
@@ -50,14 +47,15 @@ _HINTS: tuple[tuple[str, str], ...] = (
             r"(?i)python3?(\.\d+)?['\"]?: (not found|no such file)|no such file or directory.*python|"
             r"interpreter.*not found|failed to discover a usable python|no python interpreters found"
         ),
-        "no Python on the host: install python3 (3.8 or newer), or set ansible_python_interpreter",
+        "no Python on the host: install python3, or set ansible_python_interpreter",
     ),
     (
         (
             r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|"
             r"SyntaxError: (invalid syntax|future feature)|No module named 'ansible\.module_utils\.basic'.*Python 2"
         ),
-        "Python on the host is too old: 3.8 or newer is needed (ansible_python_interpreter names another one)",
+        "Python on the host is too old for this Ansible: ansible-core 2.18 and later need 3.8, 2.17 needs 3.7, 2.16 needs 3.6 "
+        "(ansible_python_interpreter names another one)",
     ),
     (r"(?i)No space left on device", "no space is left on the host"),
     (r"(?i)you must install the sshpass program", "a password for SSH needs the program sshpass on this machine"),

@@ -4,10 +4,7 @@ A finding is a plain mapping, as detectors make it and as ``report.json`` holds 
 members and ``report/schema/report.schema.json`` is their contract.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Mapping, Tuple
 
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 KINDS = ("vulnerability", "alert")
@@ -32,7 +29,7 @@ def grade(finding: Mapping[str, Any]) -> str:
     return str(finding.get("level" if finding.get("kind") == "alert" else "severity") or "low")
 
 
-def identity(finding: Mapping[str, Any]) -> tuple[str, str]:
+def identity(finding: Mapping[str, Any]) -> Tuple[str, str]:
     """Return what a finding is the same by, on one host, through time: its check and its resource."""
     return str(finding.get("check")), str(finding.get("resource") or "")
 

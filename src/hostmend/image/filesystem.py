@@ -152,7 +152,7 @@ class Inside:
         done = self.run("/bin/sh", "-c", "python3 -c 'import sys, json, ctypes; print(sys.version_info >= (3, 8))'")
         if b"True" not in done.stdout:
             raise HostmendError(
-                f"{called} has no Python 3.8 or newer, which hostmend needs in it (Debian: the package python3)"
+                f"{called} has no Python 3.8 or newer, which Ansible needs in it (Debian: the package python3)"
             )
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:

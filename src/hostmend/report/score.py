@@ -1,9 +1,6 @@
 """The score of a host and of a fleet: 100 is nothing open, every distinct open check costs points."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 SEVERITY_COST: Mapping[str, int] = {"high": 20, "medium": 8, "low": 2}
 LEVEL_COST: Mapping[str, int] = {"urgent": 30, "suspicious": 10, "notice": 0}
@@ -22,9 +19,9 @@ def cost(finding: Mapping[str, Any]) -> int:
 JUDGED = ("open", "passed", "waived", "not_applicable")
 
 
-def host_score(findings: Iterable[Mapping[str, Any]]) -> int | None:
+def host_score(findings: Iterable[Mapping[str, Any]]) -> Optional[int]:
     """Return 100 less the cost of each distinct open check, at its worst resource; at least 0. None where no check was made."""
-    worst: dict[str, int] = {}
+    worst: Dict[str, int] = {}
     judged = False
     for finding in findings:
         check = str(finding.get("check"))
@@ -33,7 +30,7 @@ def host_score(findings: Iterable[Mapping[str, Any]]) -> int | None:
     return max(0, 100 - sum(worst.values())) if judged else None
 
 
-def fleet_score(scores: Iterable[int | None]) -> int | None:
+def fleet_score(scores: Iterable[Optional[int]]) -> Optional[int]:
     """Return the mean of the hosts that have a score, rounded down; None where none has."""
     known = [score for score in scores if score is not None]
     return sum(known) // len(known) if known else None

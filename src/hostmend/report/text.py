@@ -1,17 +1,15 @@
 """Text that came from a host, made safe to show: nothing in it moves a cursor, reorders a line or hides."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Mapping
 
 #: Controls, signs that are not shown (direction, joining, tags), halves of characters, private and unassigned ones, and the
 #: separators of lines and paragraphs.
 _UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 # What Unicode counts among letters and marks, and nobody sees: joiners, fillers, selectors of variants.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+_PLAIN = re.compile(r"[ -~]*\Z")
 _NAMED = {9: "\\t", 10: "\\n", 13: "\\r"}
 
 #: Where a pipeline takes lines of its log for commands: the variable that says so.
@@ -38,7 +36,7 @@ def visible(value: Any, limit: int = 0) -> str:
     text = value if isinstance(value, str) else str(value)
     if limit and len(text) > limit:
         text = f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
-    if text.isascii() and text.isprintable():
+    if _PLAIN.match(text):
         return text
     return "".join(_escape(sign) if _is_unsafe(sign) else sign for sign in text)
 

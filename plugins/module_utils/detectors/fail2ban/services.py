@@ -79,8 +79,9 @@ def within(sources: Sequence[str], networks: Sequence[str]) -> bool:
         narrow = [ipaddress.ip_network(str(one), strict=False) for one in sources]
     except ValueError:
         return False
-    return bool(narrow) and all(any(one.version == other.version and one.subnet_of(other) for other in wide)
-                                for one in narrow)
+    return bool(narrow) and all(
+        any(one.version == other.version and one.prefixlen >= other.prefixlen and one.network_address in other for other in wide)
+        for one in narrow)
 
 
 def _enabled(host: Any, policy: Mapping[str, Any]) -> Tuple[Dict[str, Service], List[str]]:

@@ -4,8 +4,6 @@
 
 """Ports that do not belong on an open network, by number and by the program that listens."""
 
-from __future__ import annotations
-
 HIGH, MEDIUM = "high", "medium"
 
 TCP = {

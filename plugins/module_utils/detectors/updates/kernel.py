@@ -4,8 +4,6 @@
 
 """Which kernel runs, and whether a newer one is installed."""
 
-from __future__ import annotations
-
 import re
 
 REQUIRED = ("/run/reboot-required", "/var/run/reboot-required")

@@ -12,8 +12,6 @@ alpinelinux.org/releases. A release that is not here is unknown, never passed.
 Each entry is (for everybody, volunteers' long-term support from the same archive, paid or registered support); "" is none.
 """
 
-from __future__ import annotations
-
 ENDS = {
     "debian": {
         "7": ("2016-04-25", "2018-05-31", ""), "8": ("2018-06-17", "2020-06-30", ""), "9": ("2020-07-18", "2022-06-30", ""),

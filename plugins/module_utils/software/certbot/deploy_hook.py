@@ -9,8 +9,6 @@ This is two things: what the module ``certificate_mend`` works with, and, copied
 stands alone for that.
 """
 
-from __future__ import annotations
-
 import binascii
 import json
 import os

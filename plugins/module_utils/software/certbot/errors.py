@@ -4,8 +4,6 @@
 
 """Why certbot failed, out of what it printed, and what a person can do about it."""
 
-from __future__ import annotations
-
 import re
 
 # Whatever fits first.

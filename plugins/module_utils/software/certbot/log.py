@@ -4,8 +4,6 @@
 
 """What certbot logged: which renewals failed, and what an ACME server has refused and until when."""
 
-from __future__ import annotations
-
 import calendar
 import email.utils
 import gzip
@@ -15,7 +13,7 @@ import re
 import stat
 import time
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PATH = "/var/log/letsencrypt/letsencrypt.log"
 # Since 1.x, and until then.
@@ -40,8 +38,7 @@ MOST_LOGS = 50
 MOST_WORDS = 400
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """An error that an ACME server has answered with: to which request of which directory, and until when to wait."""
 
     kind: str = ""

@@ -4,8 +4,6 @@
 
 """Who renews the certificates of a host, and whether that works: certbot, acme.sh, certmonger."""
 
-from __future__ import annotations
-
 import configparser
 import os
 import re

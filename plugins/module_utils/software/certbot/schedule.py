@@ -4,8 +4,6 @@
 
 """What renews certificates by schedule: timers of systemd and jobs of cron, those of packages and of a person."""
 
-from __future__ import annotations
-
 import os
 import re
 

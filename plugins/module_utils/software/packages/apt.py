@@ -4,8 +4,6 @@
 
 """What apt says: simulated upgrades, version tables, sources and the index files they led to."""
 
-from __future__ import annotations
-
 import calendar
 import fnmatch
 import re

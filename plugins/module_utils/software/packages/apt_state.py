@@ -4,8 +4,6 @@
 
 """Read what apt and dpkg of a host know, without a lock, a change or the network."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

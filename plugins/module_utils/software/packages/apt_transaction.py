@@ -4,8 +4,6 @@
 
 """Install updates by apt and dpkg."""
 
-from __future__ import annotations
-
 import glob
 import os
 import shutil

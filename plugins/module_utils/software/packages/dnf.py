@@ -4,8 +4,6 @@
 
 """What dnf 4, dnf 5 and yum say: advisories and transactions."""
 
-from __future__ import annotations
-
 import re
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.packages import rpm_version

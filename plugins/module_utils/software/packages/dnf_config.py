@@ -4,8 +4,6 @@
 
 """What dnf 4, dnf 5 and yum are told: the main configuration, repositories, exclusions, version locks, automatic updates."""
 
-from __future__ import annotations
-
 import configparser
 import fnmatch
 import os

@@ -4,8 +4,6 @@
 
 """The lock that dnf 5 holds while it changes packages, and for which another dnf 5 waits without an end."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

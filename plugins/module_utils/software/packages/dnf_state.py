@@ -4,8 +4,6 @@
 
 """Read what dnf or yum of a host knows from its cache, without a change or the network."""
 
-from __future__ import annotations
-
 import contextlib
 import fnmatch
 import os

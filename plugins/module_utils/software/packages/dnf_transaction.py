@@ -4,8 +4,6 @@
 
 """Install updates by dnf 4, dnf 5 or yum."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -4,8 +4,6 @@
 
 """The packages that were kept before an upgrade, so that it can be taken back without an archive."""
 
-from __future__ import annotations
-
 import glob
 import os
 

@@ -4,8 +4,6 @@
 
 """The order of versions of rpm."""
 
-from __future__ import annotations
-
 import re
 
 PARTS = re.compile(r"[0-9]+|[A-Za-z]+|[~^]")

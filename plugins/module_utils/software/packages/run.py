@@ -4,8 +4,6 @@
 
 """Run a package manager: with patience where another one is at work, and with its errors in one line."""
 
-from __future__ import annotations
-
 import re
 import time
 

@@ -7,8 +7,6 @@
 The plan is what the package manager's own dry run says of the very command that is run afterwards.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +272,7 @@ def test_dropbear_that_writes_to_its_standard_error(root, monkeypatch, argv, own
         said[f"get dropbear action nftables-multiport {what}"] = said[f"get sshd action nftables-multiport {what}"]
     host = machine(root, ("dropbear", 22), says=said)
     running_here = [*host.processes().items, Process(50, 1, 0, "fail2ban-server", ("x",), None, False, "/", None, None, 1, 1)]
-    made = Reading(tuple(replace(one, argv=argv) if one.comm == "dropbear" else one for one in running_here))
+    made = Reading(tuple(one._replace(argv=argv) if one.comm == "dropbear" else one for one in running_here))
     monkeypatch.setattr(host, "processes", lambda: made)
     assert statuses(host, "fail2ban.jail_blind") == {"dropbear (dropbear)": status}
 

@@ -17,6 +17,7 @@ from ansible_collections.hostmend.hardening.plugins.plugin_utils import run as r
 
 from hostmend.catalog import load
 from hostmend.core import plan, validation
+from hostmend.core.catalog_model import Catalog
 from hostmend.core.errors import HostmendError
 from hostmend.report import model
 
@@ -176,11 +177,9 @@ def test_no_answer_of_a_host_becomes_a_variable(module: Any, arguments: dict[str
 
 
 def test_a_remedy_is_of_the_form_that_the_catalogue_gives_it() -> None:
-    from dataclasses import replace
-
     catalog = load()
-    redis = replace(catalog.classes["redis"], remedy={"unit": "str", "auth": "bool", "port": "int"})
-    catalog = replace(catalog, classes={**catalog.classes, "redis": redis})
+    redis = catalog.classes["redis"]._replace(remedy={"unit": "str", "auth": "bool", "port": "int"})
+    catalog = Catalog({**catalog.classes, "redis": redis}, catalog.common)
 
     def judged(remedy: dict[str, Any]) -> list[dict[str, Any]]:
         return validation.with_sound_remedies([{**OPEN, "class": "redis", "remedy": remedy}], catalog)
