@@ -50,6 +50,11 @@ def changes(phase: str, host: str) -> set[tuple[str, ...]]:
     return {(one["kind"], one["name"], one.get("action", "")) for one in made}
 
 
+def first_run(name: str) -> str:
+    """Return the id of the first run that a host's journal has."""
+    return min(inside(name, "ls", "/var/lib/hostmend/runs", check=True).stdout.split())
+
+
 def addresses(name: str) -> tuple[str, str]:
     """Return the IPv4 and the IPv6 address of a container."""
     told = json.loads(engine.podman("inspect", name).stdout)[0]["NetworkSettings"]["Networks"][containers.NETWORK]
