@@ -71,7 +71,17 @@ def _load(directory: Path) -> Catalog:
         if not path.name.startswith("_"):
             one = parse(path)
             classes[one.name] = one
-    return Catalog(classes, common)
+    return Catalog(classes, common, _areas(directory / "_areas.yml"))
+
+
+def _areas(path: Path) -> dict[str, Text]:
+    """Return the areas that there are, in their order; none where there is no such file."""
+    if not path.exists():
+        return {}
+    reader = _Reader(path)
+    top = reader.mapping(reader.document, "", {"areas"})
+    areas = reader.mapping(top.get("areas"), "areas", None)
+    return {name: reader.text(text, f"areas.{name}") for name, text in areas.items()}
 
 
 def parse(path: Path) -> IssueClass:

@@ -84,9 +84,13 @@ class IssueClass(NamedTuple):
 class Catalog:
     """All classes, and the options that all of them share."""
 
-    def __init__(self, classes: Mapping[str, IssueClass], common: Mapping[str, Option]) -> None:
+    def __init__(
+        self, classes: Mapping[str, IssueClass], common: Mapping[str, Option], areas: Optional[Mapping[str, Text]] = None
+    ) -> None:
         self.classes = classes
         self.common = common
+        #: What hostmend is for; the areas of a class's name are looked at.
+        self.areas: Mapping[str, Text] = areas or {}
         self.checks: Mapping[str, Check] = {check.id: check for one in classes.values() for check in one.checks.values()}
 
     @property

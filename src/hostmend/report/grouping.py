@@ -15,7 +15,7 @@ def group_by_content(findings: Sequence[Mapping[str, Any]]) -> list[list[Mapping
     """Return the findings in groups, each where its first one was; a group of one is a finding by itself."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     # Each finding with the group that it is in.
-    placed = [(finding, groups.setdefault(_content(finding), [])) for finding in findings]
+    placed = [(finding, groups.setdefault(content(finding), [])) for finding in findings]
     for finding, group in placed:
         group.append(finding)
     made: list[list[Mapping[str, Any]]] = []
@@ -27,7 +27,7 @@ def group_by_content(findings: Sequence[Mapping[str, Any]]) -> list[list[Mapping
     return made
 
 
-def _content(finding: Mapping[str, Any]) -> tuple[Any, ...]:
+def content(finding: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what a report says of a finding besides its resource; the age of an open one is not part of it."""
     return (
         finding["check"],

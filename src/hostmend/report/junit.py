@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from hostmend.core.finding import grade
+from hostmend.report import coverage
 from hostmend.report.text import visible
 
 _TAGS = {
@@ -26,10 +27,14 @@ def render(report: Mapping[str, Any]) -> str:
     """Return the report as JUnit XML."""
     run = report["run"]
     root = ElementTree.Element("testsuites", name=visible(f"hostmend {run['mode'] or ''}".strip()))
+    looked = coverage.sentence(report)
     for name, host in report["hosts"].items():
         suite = ElementTree.SubElement(root, "testsuite", name=visible(name))
         if run["started"]:
             suite.set("timestamp", visible(run["started"]).removesuffix("Z"))
+        if looked:
+            properties = ElementTree.SubElement(suite, "properties")
+            ElementTree.SubElement(properties, "property", name="coverage", value=looked)
         for finding in host["findings"]:
             _case(suite, name, finding)
         if host["status"] != "ok":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hostmend.core.finding import GRADES, grade
-from hostmend.report import grouping
+from hostmend.report import coverage, grouping
 from hostmend.report.text import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=\"'/])")
@@ -27,6 +27,7 @@ def render(report: Mapping[str, Any]) -> str:
     lines = [
         f"# hostmend {_text(report['run']['mode'] or '')}: {score}".replace("  ", " "),
         "",
+        *([_text(looked), ""] if (looked := coverage.sentence(report)) else []),
         f"{status['open']} open{f' ({grades})' if grades else ''}, {status['unknown']} unknown, "
         f"{status['waived']} waived, {status['passed']} passed on {hosts}. "
         f"Run {_text(report['run']['id'] or '')}, {_text(report['run']['started'] or '')}.",

@@ -11,7 +11,7 @@ from hostmend import catalog as catalogue
 from hostmend.core import comparison
 from hostmend.core.errors import place_of
 from hostmend.core.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
-from hostmend.report import score
+from hostmend.report import coverage, score
 
 SCHEMA = 1
 _STATUS_ORDER = {name: place for place, name in enumerate(("open", "unknown", "waived", "not_assessed", "passed"))}
@@ -34,6 +34,8 @@ def build(
     """
     made = {name: _host_alone(result, catalog, language) for name, result in hosts.items()}
     seen = {finding["check"] for host in made.values() for finding in host["findings"]}
+    summary = summarize(made.values())
+    covered = coverage.of(summary["class"], catalog)
     return {
         "schema": SCHEMA,
         "language": language,
@@ -41,7 +43,8 @@ def build(
         | {key: value for key, value in run.items() if key not in ("id", "started", "finished", "mode", "version")},
         "score": score.fleet_score(host["score"] for host in made.values()),
         **_score_before(made.values()),
-        "summary": summarize(made.values()),
+        **({"coverage": covered} if covered else {}),
+        "summary": summary,
         "checks": {name: _check(catalog, name, language) for name in sorted(seen) if catalog.check(name)},
         "hosts": made,
     }

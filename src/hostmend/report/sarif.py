@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hostmend.core.finding import grade
+from hostmend.report import coverage
 from hostmend.report.text import visible
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -51,6 +52,7 @@ def render(report: Mapping[str, Any]) -> str:
                 "automationDetails": {"id": f"hostmend/{visible(run['id'])}"},
                 "invocations": [_invocation(report)],
                 "columnKind": "unicodeCodePoints",
+                **({"properties": {"coverage": looked}} if (looked := coverage.sentence(report)) else {}),
                 "results": results,
             }
         ],

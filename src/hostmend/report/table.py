@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostmend.core.finding import GRADES, grade
-from hostmend.report import grouping
+from hostmend.report import coverage, grouping
 from hostmend.report.text import visible, words_of_age
 
 STYLES = {
@@ -52,22 +52,25 @@ def text(report: Mapping[str, Any], files: Sequence[str] = (), width: int = PLAI
 
 def build(report: Mapping[str, Any], files: Sequence[str] = ()) -> Group:
     """Return the report as something rich can print."""
+    looked = coverage.sentence(report, "en")
+    first = [Text(looked, style="bright_black"), Text()] if looked else []
     parts: list[RenderableType] = []
     quiet = []
+    alike: dict[str, list[str]] = {}
     # What needs least attention scrolls away first: the worst host is nearest to the summary.
     ranked = sorted(report["hosts"].items(), key=_prominence)
     for name, host in ranked:
         if host["status"] == "ok" and not _rows(host) and not host.get("changes") and not host.get("source"):
             quiet.append(name)
         else:
-            parts += [_host(name, host, report["run"].get("mode") == "check"), Text()]
+            alike.setdefault(_content(host), []).append(name)
+    for names in alike.values():
+        parts += [_host(names, report["hosts"][names[0]], report["run"].get("mode") == "check"), Text()]
     if quiet:  # hosts with nothing to say are named together in one line
         line = Text("Nothing open on ", style="green")
-        line.append(", ".join(visible(name) for name in quiet[:MOST_NAMED]), style="bold")
-        if len(quiet) > MOST_NAMED:
-            line.append(f" and {len(quiet) - MOST_NAMED} more hosts")
+        line.append(_names(quiet), style="bold")
         parts = [line, Text(), *parts]
-    return Group(*parts, _summary(report), *_unknown(report), *(_written(files) if files else ()))
+    return Group(*first, *parts, _summary(report), *_unknown(report), *(_written(files) if files else ()))
 
 
 def _prominence(item: tuple[str, Mapping[str, Any]]) -> tuple[bool, int, str]:
@@ -79,9 +82,22 @@ def _rows(host: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in host["findings"] if one["status"] in ("open", "unknown", "waived") or one.get("outcome")]
 
 
-def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType:
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more hosts" if len(names) > MOST_NAMED else ""
+    return ", ".join(visible(name) for name in names[:MOST_NAMED]) + more
+
+
+def _content(host: Mapping[str, Any]) -> str:
+    """Return what is shown of a host besides its name: hosts of which the same is shown are shown together."""
+    shown = [host["status"], host["score"], host.get("score_before"), host.get("reason"), host.get("changes"), _source(host)]
+    return repr(shown + [[one["title"], one["resource"], one.get("since"), grouping.content(one)] for one in _rows(host)])
+
+
+def _host(names: Sequence[str], host: Mapping[str, Any], predicted: bool) -> RenderableType:
     head = Text()
-    head.append(visible(name), style="bold underline")
+    head.append(_names(names), style="bold underline")
+    if len(names) > 1:
+        head.append(f" ({len(names)} hosts)")
     if host["score"] is None:
         state = "no score: no check could be made" if host["status"] == "ok" else visible(host["status"])
         head.append(f"  {state}", style="bold magenta")
@@ -91,10 +107,11 @@ def _host(name: str, host: Mapping[str, Any], predicted: bool) -> RenderableType
         before = f"{host['score_before']} -> " if host.get("score_before") is not None else ""
         head.append(f"  {before}{host['score']}/100", style=_tone(host["score"]))
     head.append(_source(host), style="bold yellow")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=7)
-    table.add_column(overflow="fold", ratio=1)
-    table.add_column(no_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style="bright_black",
+                  show_header=bool(_rows(host)))
+    table.add_column("grade", no_wrap=True, min_width=7)
+    table.add_column("finding", overflow="fold", ratio=1)
+    table.add_column("check, risk of the fix", no_wrap=True)
     for group in grouping.group_by_content(_rows(host)):
         table.add_row(*_row(group))
     if not table.row_count:
@@ -151,7 +168,9 @@ def _row(group: Sequence[Mapping[str, Any]]) -> tuple[Text, Text, Text]:
         body.append(f" ({TRENDS[finding['trend']]}", style="bold")
         since = min(visible(one.get("since") or "")[:10] for one in group) if finding["trend"] == "open" else ""
         body.append(f" since {since})" if since else ")", style="bold")
-    if status == "unknown" or (status == "waived" and finding["reason"]):
+    if finding["reason"] and (status in ("open", "waived") or outcome):
+        body.append(f": {visible(finding['reason'], 400)}", style="italic")
+    elif status == "unknown":
         body.append(f" ({visible(finding['reason'], 400)})", style="italic")
     if status == "waived" and finding.get("waiver"):
         waiver = finding["waiver"]

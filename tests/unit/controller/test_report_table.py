@@ -10,7 +10,10 @@ from tests.support import report_data
 def test_the_gravest_finding_comes_first_and_the_files_come_last():
     lines = table.text(report_data.fleet(), ["out/report.html"], width=160).splitlines()
     host = lines.index("cache-01.example.net  30/100")
-    assert [line.split()[0] for line in lines[host + 1 : host + 7]] == ["high"] * 3 + ["medium"] * 2 + ["low"]
+    assert lines[host + 1].split() == ["grade", "finding", "check,", "risk", "of", "the", "fix"]
+    # A long reason goes on in the next line, which has no grade.
+    grades = [line.split()[0] for line in lines[host + 2 :] if line[2:3].strip()]
+    assert grades[:6] == ["high"] * 3 + ["medium"] * 2 + ["low"]
     assert lines[-1] == "Report: out/report.html"
 
 
@@ -81,3 +84,21 @@ def test_findings_that_differ_in_their_resource_only_are_one_line():
 def test_a_few_findings_of_one_check_are_shown_one_by_one():
     shown = table.text(report_data.alike(6), width=120)
     assert [line.count("service-") for line in shown.splitlines() if "ports.exposed" in line] == [1] * 6
+
+
+def test_hosts_of_which_the_same_is_shown_are_shown_together():
+    def findings(resource):
+        return [report_data.finding("redis.no_auth", resource, reason="10.0.0.5:6379 answers anybody")]
+
+    hosts = {name: {"status": "ok", "findings": findings("redis 6379")} for name in ("cache-1", "cache-2")}
+    hosts["cache-3"] = {"status": "ok", "findings": findings("redis 6380")}
+    shown = table.text(report_data.model.build(report_data.RUN, hosts, report_data.load_catalog()), width=160)
+    assert "cache-1, cache-2 (2 hosts)" in shown
+    assert shown.count("redis 6379") == 1
+    assert "\ncache-3  " in shown
+
+
+def test_an_open_finding_shows_its_reason():
+    open_ = report_data.finding("redis.no_auth", "redis 6379", reason="10.0.0.5:6379 answers anybody")
+    report = report_data.model.build(report_data.RUN, {"a": {"status": "ok", "findings": [open_]}}, report_data.load_catalog())
+    assert "redis 6379: 10.0.0.5:6379 answers anybody" in table.text(report, width=160)

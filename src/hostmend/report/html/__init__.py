@@ -69,7 +69,8 @@ class Words:
 @functools.cache
 def words() -> dict[str, dict[str, str]]:
     made: dict[str, dict[str, str]] = yaml.safe_load((HERE / "text.yml").read_text("utf-8"))
-    return made
+    names = catalogue.load().areas
+    return made | {f"area.{name}": {each: text.get(each) for each in catalogue.LANGUAGES} for name, text in names.items()}
 
 
 def render(report: Mapping[str, Any], catalog: catalogue.Catalog | None = None) -> str:
@@ -96,6 +97,7 @@ def render(report: Mapping[str, Any], catalog: catalogue.Catalog | None = None) 
         "script": Markup(script),
         "csp": _policy(style, script),
         "island": Markup(_island({"words": words(), "checks": texts})),
+        "covered": report.get("coverage"),
         "total": total,
         "full": total <= EVIDENCE_OF_PASSED,
         "fold": len(report["hosts"]) > OPEN_HOSTS,
