@@ -31,5 +31,5 @@ def lines() -> list[str]:
         f"ansible-core {_core()}",
         f"python {platform.python_version()}",
         f"catalogue {max(map(_day, files))}, {len(known.checks)} checks in {len(known.classes)} classes",
-        f"advisories {_day(bundle)} ({bundle})" if bundle.is_file() else "advisories none (see `hostmend advisories import`)",
+        f"advisories {_day(bundle)} ({bundle})" if bundle.is_file() else "advisories none (see `hostmend advisories update`)",
     ]

@@ -106,7 +106,7 @@ class Bundle:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise AdvisoryError(f"there is no advisory bundle at {path}: `hostmend advisories import` makes one")
+            raise AdvisoryError(f"there is no advisory bundle at {path}: `hostmend advisories update` makes one")
         try:
             # It is never changed in place: no lock, and no file beside it.
             self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)

@@ -59,6 +59,24 @@ def import_(sources: tuple[str, ...], given: Path | None, force: bool) -> int:
     hostmend advisories import https://security-tracker.debian.org/tracker/data/json
     hostmend advisories import known_exploited_vulnerabilities.json epss_scores-current.csv.gz
     """
+    return _take(sources, given, force)
+
+
+@advisories.command()
+@_bundle
+@click.option("--feeds", type=click.Path(path_type=Path), metavar="FILE", help="The sources (default: hostmend's own list).")
+def update(given: Path | None, feeds: Path | None) -> int:
+    """Fetch the known sources, and read them into the bundle: Debian's tracker, CISA's known exploited ones, and EPSS.
+
+    A source that does not answer leaves what the bundle has of it, and the exit status is 1. Run it each day from a timer.
+    """
+    from hostmend.advisories import feeds as known
+
+    return _take(tuple(known.sources(feeds) if feeds else known.sources()), given, force=False)
+
+
+def _take(sources: tuple[str, ...], given: Path | None, force: bool) -> int:
+    """Import sources, and say what became of each."""
     from hostmend.advisories import importer
     from hostmend.cli import say
 
@@ -92,7 +110,7 @@ def list_(given: Path | None, format_: str) -> int:
         if format_ == "json":
             sys.stdout.write("[]\n")
         else:
-            click.echo(f"There is no bundle at {visible(path)}: `hostmend advisories import` makes one.")
+            click.echo(f"There is no bundle at {visible(path)}: `hostmend advisories update` makes one.")
         return 0
     feeds = list(Bundle(path).feeds.values())
     if format_ == "json":

@@ -17,7 +17,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from hostmend import __version__, ansible_run, catalog
+from hostmend import __version__, advisories, ansible_run, catalog
 from hostmend.cli import say, wide_console
 from hostmend.cli.differences import Differences
 from hostmend.cli.next_steps import next_steps, say_next
@@ -130,6 +130,8 @@ class Work:
         from hostmend.report import model
 
         self.run["finished"] = now()
+        # How old what an audit compares packages with is; none where there is no bundle.
+        self.run["advisories"] = _ages_of_advisories()
         if self.stopped:
             self.run["status"] = "stopped"
         # Of a host that a rollback had nothing to do on, nothing was seen, and nothing is claimed.
@@ -292,3 +294,13 @@ def _why_nothing(result: ansible_run.Result, run: Run, common: Common) -> str:
     if common.limit:
         return f"no host of {where} is meant by --limit {common.limit}"
     return f"there is no host in {where}"
+
+
+def _ages_of_advisories() -> list[dict[str, Any]]:
+    """Return how old each source of the advisories is; what reads them is loaded only where there are any."""
+    bundle = advisories.location()
+    if not bundle.is_file():
+        return []
+    from hostmend.advisories import feeds
+
+    return feeds.ages(bundle)

@@ -228,12 +228,22 @@ def _summary(report: Mapping[str, Any]) -> Text:
         line.append(
             "\nRemediation: " + ", ".join(f"{summary['outcome'][name]} {word}" for name, word in OUTCOMES.items())
         )
+    line.append(_advisories(report))
     history = report["run"].get("history")
     if history:
         words = ((history.get("new"), "new"), (history.get("regressed"), "came back"), (history.get("mended"), "ended"))
         said = ", ".join(f"{count} {word}" for count, word in words if count)
         line.append(f"\nSince the run before: {said or 'nothing new'}, {history.get('open', 0)} open still")
     return line
+
+
+def _advisories(report: Mapping[str, Any]) -> str:
+    """Return how old the advisories are that packages were compared with, where updates were looked at."""
+    ages = report["run"].get("advisories")
+    if ages is None or "updates" not in report["summary"]["class"]:
+        return ""
+    known = ", ".join(f"{visible(one['name'])} {one['age_days']:g} days old" for one in ages)
+    return f"\nAdvisories: {known or 'none (hostmend advisories update fetches them)'}"
 
 
 def _unknown(report: Mapping[str, Any]) -> list[Text]:

@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
-from hostmend.advisories import fetch, importer, osv, unpack
+from hostmend.advisories import feeds, fetch, importer, osv, unpack
 from hostmend.advisories.bundle import Bundle
+from hostmend.cli import main
 from hostmend.core.errors import AdvisoryError
 from tests.support.advisory_data import NOW, SAMPLES, bundled, sample, zipped
 
@@ -474,6 +475,37 @@ def test_a_url_is_fetched_and_its_secrets_are_not_kept(server: str, tmp_path: Pa
     assert [one.failure for one in outcomes] == ["", ""]
     assert outcomes[0].feeds[0].origin == f"{server}/kev"
     assert b"secret" not in path.read_bytes()
+
+
+def test_the_update_fetches_what_a_file_of_feeds_names(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, path = tmp_path / "feeds.yml", tmp_path / "a.db"
+    file.write_text(f"feeds:\n  - {{name: KEV, url: '{server}/kev'}}\n  - {{name: gone, url: '{server}/missing'}}\n", "utf-8")
+    assert main(["advisories", "update", "--feeds", str(file), "--bundle", str(path)]) == 1
+    said = capsys.readouterr()
+    assert "CISA KEV" in said.out
+    assert "404" in said.err
+    (age,) = feeds.ages(path, NOW)
+    assert age["name"] == "CISA KEV"
+    assert age["age_days"] >= 0
+
+
+def test_the_known_feeds_are_fetched_by_https() -> None:
+    assert len(feeds.sources()) == 3
+    assert all(source.startswith("https://") for source in feeds.sources())
+
+
+@pytest.mark.parametrize("text", ["", "feeds: []", "feeds: [{name: x}]", "[", "feeds: [1]"])
+def test_a_file_that_names_no_feeds_is_one_line(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "feeds.yml").write_text(text, "utf-8")
+    assert main(["advisories", "update", "--feeds", str(tmp_path / "feeds.yml")]) == 1
+    assert str(tmp_path / "feeds.yml") in capsys.readouterr().err
+
+
+def test_a_bundle_that_is_none_has_no_ages(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_text("nonsense", "utf-8")
+    assert feeds.ages(tmp_path / "a.db") == feeds.ages(tmp_path / "b.db") == []
 
 
 def test_the_trackers_date_is_what_its_server_says(server: str, tmp_path: Path) -> None:
