@@ -35,7 +35,8 @@ class Files:
     """
 
     def __init__(self, read: Callable[[str], Optional[str]], listing: Callable[[str], List[str]]) -> None:
-        self.read, self.list = read, listing
+        self.read, self.listing = read, listing
+        self.listed = {}  # type: Dict[str, List[str]]
         self.opened, self.signs = 0, 0
         self.gaps = []  # type: List[str]
 
@@ -53,6 +54,15 @@ class Files:
             self.gap("%s is read as far as %d MiB" % (path, LARGEST // 1048576))
         self.signs += len(text)
         return text
+
+    def list(self, folder: str) -> List[str]:
+        """Return the names in a folder, which is read once."""
+        if folder not in self.listed:
+            if len(self.listed) >= MOST_FILES:
+                self.gap("more than %d folders are looked into, %s too" % (MOST_FILES, folder))
+                return []
+            self.listed[folder] = self.listing(folder)
+        return self.listed[folder]
 
     def gap(self, text: str) -> None:
         """Remember once what could not be read."""

@@ -76,6 +76,8 @@ def certificates(files: config_files.Files, main: str, shared: Optional[Configur
             (shared.folders if store is None else store)[words[0]] = words[1]
         elif words[0] == "load" and store is not None:
             _load(store, words[1:], shared)
+        elif words[0] == "bind" and "ssl" in words[2:] and len(made) + len(mine) >= config_files.MOST_USES:
+            files.gap("%s names more than %d certificates" % (main, config_files.MOST_USES))
         elif words[0] == "bind" and "ssl" in words[2:]:
             mine += [dict(one, proxied=one["ports"]) if "accept-proxy" in words[2:] else one
                      for one in _bind(files, shared, main, words)]
@@ -118,6 +120,9 @@ def _list(files: config_files.Files, shared: Configuration, value: str, ports: L
         if match:
             names = [one.lower() for one in match.group(3).split() if re.match(r"[\w*][\w.*-]+\Z", one)]
             given = re.search(r"(?:^|\s)key\s+(\S+)", match.group(2) or "")
+            if len(made) >= config_files.MOST_USES:
+                files.gap("%s names more than %d certificates" % (value, config_files.MOST_USES))
+                break
             for path, key in _pairs(files, shared, match.group(1)):
                 key = os.path.join(shared.folders["key-base"], given.group(1)) if given else key
                 made.append(config_files.use(value, path, key, names, ports))

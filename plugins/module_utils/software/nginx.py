@@ -22,6 +22,8 @@ TOKEN = re.compile(r"""\s+|\#[^\n]*|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|([{}
                    |((?:\\.|\$\{[^}\s]{0,99}\}|[^\s;{}"'\\])+)|(.)""", re.DOTALL | re.VERBOSE)
 # Settings that a block hands down to those within it.
 INHERITED = ("ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake", "auth_basic")
+# No configuration that somebody has written goes deeper.
+DEEPEST_BLOCK = 64
 MASTER = "nginx: master process "
 
 Token = Tuple[str, List[str], str]
@@ -70,6 +72,7 @@ class _Reader:
     def __init__(self, files: config_files.Files, main: str) -> None:
         self.files, self.prefix = files, os.path.dirname(main)
         self.servers = []  # type: List[Server]
+        self.depth = 0
         self.tokens = self.directives(main, 0)
 
     def directives(self, path: str, depth: int) -> Iterator[Token]:
@@ -104,8 +107,13 @@ class _Reader:
             name = words[0]
             if name == "}":
                 break
-            if opener == "{":
+            if opener == "{" and self.depth >= DEEPEST_BLOCK:
+                self.files.gap("%s has blocks more than %d deep" % (path, DEEPEST_BLOCK))
+                self.skip()
+            elif opener == "{":
+                self.depth += 1
                 self.inner(kind, path, name, mine, server)
+                self.depth -= 1
             elif name in mine and len(words) > 1:
                 if name not in own:
                     mine[name] = []
@@ -114,6 +122,14 @@ class _Reader:
             elif server is not None:
                 _server_says(server, words)
         return mine
+
+    def skip(self) -> None:
+        """Read to the end of a block, whatever is in it."""
+        left = 1
+        for _path, words, opener in self.tokens:
+            left += 1 if opener == "{" else -1 if words[0] == "}" else 0
+            if not left:
+                return
 
     def inner(self, kind: str, path: str, name: str, mine: Settings, server: Optional[Dict[str, Any]]) -> None:
         """Read a block within a block; http and stream hand their settings down."""

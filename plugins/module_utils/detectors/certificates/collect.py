@@ -97,7 +97,7 @@ def registry(host):
         lineages = json.loads(host.read(deploy_hook.REGISTRY, files.MEBIBYTE) or "{}").get("lineages", {})
         return dict((name, {"services": [dict(one) for one in about.get("services", [])],
                             "pairs": [dict(one) for one in about.get("pairs", [])]}) for name, about in lineages.items())
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return {}
 
 

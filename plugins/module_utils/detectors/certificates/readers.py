@@ -36,6 +36,9 @@ def collect(host: Any, facts: Dict[str, Any], service: Service) -> None:
     files = config_files.Files(host.read, host.list)
     try:
         for one in READERS[service["name"]](host, facts, service, files):
+            if "\0" in one["certificate"] + one["key"]:
+                files.gap("%s names what can be no file" % one["file"])
+                continue
             one.setdefault("unit", service["unit"])
             facts["uses"].append(dict({"keystore": False, "chain": "", "loopback": False, "probes": [],
                                        "service": service["name"]}, **one))

@@ -6,9 +6,13 @@
 
 
 def of(finding):
-    """Return ``packages`` to update, ``units`` to restart, ``automatic`` (the tool to set up), ``refresh`` and ``reboot``."""
+    """Return what the role is told.
+
+    ``packages`` to update, ``units`` to restart, ``automatic`` (the tool to set up) and whether its ``origins`` want one that is
+    for security, ``refresh`` and ``reboot``.
+    """
     check, resource = finding["check"], finding["resource"]
-    made = {"packages": [], "units": [], "automatic": "", "refresh": check == "updates.index_stale",
+    made = {"packages": [], "units": [], "automatic": "", "origins": False, "refresh": check == "updates.index_stale",
             "reboot": check == "updates.reboot_required"}
     # What dpkg has left half done is no package.
     if check == "updates.security_pending" and resource != "dpkg":
@@ -16,5 +20,8 @@ def of(finding):
     elif check == "updates.stale_process":
         made["units"] = [resource]
     elif check == "updates.unattended_off":
-        made["automatic"] = finding["evidence"]["persistent"]["package"]
+        known = finding["evidence"]["persistent"]
+        made["automatic"] = known["package"]
+        # What is installed anew brings origins of its own.
+        made["origins"] = bool(known["installed"] and not known["security"])
     return made

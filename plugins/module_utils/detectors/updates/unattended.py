@@ -23,6 +23,11 @@ AUTOMATIC = {
     "yum": ("/usr/sbin/yum-cron", "yum-cron"),
 }
 APPLYING = ("dnf-automatic-install.timer", "dnf-automatic.timer", "dnf5-automatic.timer", "yum-cron.service")
+# What the role writes. apt reads these files in the order of their names, and apt.conf after all of them.
+OWN, PARTS, LAST = "zz-hostmend", "/etc/apt/apt.conf.d", "/etc/apt/apt.conf"
+SETTING = re.compile(r"^(?!\s*(?://|#(?!clear\b))).*\b(?:periodic|unattended-upgrade)\b", re.IGNORECASE)
+# As unattended-upgrades matches, from the start of a name, these match each.
+EVERYTHING = ("", ".", ".*", ".+", ".*$", ".+$")
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer") + APPLYING
 
 
@@ -46,6 +51,9 @@ def read(host, facts, policy):
         made["refreshes"] = _period(config, "apt::periodic::update-package-lists") and _enabled(config)
         origins = config.get("unattended-upgrade::origins-pattern", []) + config.get("unattended-upgrade::allowed-origins", [])
         made["security"], made["origins"] = _matched(facts, policy, origins), origins[:20]
+        blacklist = config.get("unattended-upgrade::package-blacklist", [])
+        made["nothing"] = next((one for one in blacklist if one.strip().lstrip("^") in EVERYTHING), None)
+        made["overridden"] = _overridden(host)
     elif made["installed"]:
         applies = dnf_config.read_automatic(host, facts["manager"]).get("apply_updates", "no")
         made["applies"] = applies.strip().lower() in ("yes", "true", "1", "on")
@@ -53,6 +61,13 @@ def read(host, facts, policy):
             made["applies"] = True
         made["refreshes"], made["security"] = True, True
     return made
+
+
+def _overridden(host):
+    """Return the files that apt reads after that of the role, and that set what it sets."""
+    paths = ["%s/%s" % (PARTS, name) for name in host.list(PARTS) if name > OWN and re.match(r"[\w.-]+\Z", name)] + [LAST]
+    return [path for path in paths
+            if any(SETTING.match(line[:1000]) for line in (host.read(path, 262144) or "").splitlines()[:10000])]
 
 
 def _matched(facts, policy, origins):
@@ -96,8 +111,11 @@ def judge(facts, policy):
                        "index of one is here" % ", ".join(one["origins"][:3]), **parts)
     trouble = _unattended_trouble(facts, one)
     if not trouble:
-        trouble = _service_trouble(facts, one)
+        trouble = _service_trouble(facts, one) or _left_out(one)
         more = {"risk": "manual"}
+    if trouble and one.get("overridden") and "timer" not in trouble:
+        more = {"risk": "manual"}
+        trouble += "; %s is read last, and wins over whatever is set elsewhere" % ", ".join(one["overridden"][:3])
     if trouble and one["gap"] and "timer" in trouble:
         return unknown(UNATTENDED, resource, "whether its timers run cannot be told: %s" % one["gap"], **parts)
     if trouble:
@@ -123,6 +141,12 @@ def _unattended_trouble(facts, one):
     if facts["manager"] == "apt" and len(runs) < 2:
         return "its timers are off: %s" % ", ".join(name for name in wanted if name not in runs)
     return "" if runs else "its timer is off"
+
+
+def _left_out(one):
+    if one.get("nothing") is None:
+        return ""
+    return "it leaves out every package: Unattended-Upgrade::Package-Blacklist has \"%s\"" % one["nothing"]
 
 
 def _service_trouble(facts, one):

@@ -19,12 +19,15 @@ ACME_HOMES = ("/root/.acme.sh", "/etc/acme.sh", "/opt/acme.sh", "/usr/local/etc/
 CERTMONGER = "/var/lib/certmonger/requests"
 MOST = 200
 MOST_USERS = 1000
+LONGEST_PATH = 1024
 # What certbot keeps of each certificate, and only follows as links into its archive.
 KINDS = ("cert", "privkey", "chain", "fullchain")
 
 
 def parse_renewal(text):
     """Return what a renewal file of certbot says: its paths and its ``renewalparams``."""
+    if "\0" in text:
+        raise ValueError("it is no text")
     # Above the first section stand plain settings, which is not what an INI file may have.
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
@@ -161,7 +164,7 @@ def _acme_homes(host, certificates):
     made = list(ACME_HOMES)
     for line in (host.read("/etc/passwd") or "").splitlines()[:MOST_USERS]:
         parts = line.split(":")
-        if len(parts) >= 6 and parts[5].startswith("/"):
+        if len(parts) >= 6 and parts[5].startswith("/") and len(parts[5]) < LONGEST_PATH:
             made.append("%s/.acme.sh" % parts[5].rstrip("/"))
     for path in certificates:
         folder = os.path.dirname(path)

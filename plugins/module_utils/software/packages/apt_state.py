@@ -235,4 +235,20 @@ def _offline_config(host):
         made[name.lower()] = [value]
     if re.search(r"^[ \t]*Unattended-Upgrade::(?:Origins-Pattern|Allowed-Origins)", text, re.MULTILINE):
         made["unattended-upgrade::origins-pattern"] = re.findall(r'^[ \t]*"([^"]*[Ss]ecurity[^"]*)"\s*;', text, re.MULTILINE)
+    left_out = _offline_blacklist(text)
+    if left_out:
+        made["unattended-upgrade::package-blacklist"] = left_out
+    return made
+
+
+def _offline_blacklist(text):
+    """Return what stands in the list of packages that unattended-upgrades leaves out."""
+    made, inside = [], False
+    for line in text.splitlines():
+        line = line.strip()
+        first = line.startswith("Unattended-Upgrade::Package-Blacklist")
+        if (inside or first) and not line.startswith(("//", "#")):
+            made += re.findall(r'"([^"]{0,200})"', line[:1000])
+            # One entry is added to the list by a line of its own.
+            inside = not line.endswith(("};", "}")) and not (first and "{" not in line and line.endswith(";"))
     return made

@@ -174,7 +174,10 @@ class Apt:
     def install(self, names, new, plan):
         """Install what was fetched."""
         automatic = set(process.must(["apt-mark", "showauto"]).split())
-        status, out, err = self._change(["apt-get", "-q", "-y", "--no-download"] + self._install(names, new))
+        # A package that lies in a folder of this host is not copied, and with --no-download apt does not find it.
+        local = any(one["uri"].startswith("file:") for one in apt_state.read_sources(self.host))
+        words = [] if local else ["--no-download"]
+        status, out, err = self._change(["apt-get", "-q", "-y"] + words + self._install(names, new))
         # Named on the command line a package counts as wanted for itself, which it was not before.
         again = [one["name"] for one in plan if one["name"] in automatic and one["installed"]]
         if again:

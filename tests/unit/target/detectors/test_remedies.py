@@ -48,7 +48,7 @@ LISTS = {"services": [], "probes": [], "beside": [], "built": []}
 PAIR = {"certificate": "/c", "key": "/k", "lineage": "l", "names": ["a.example"], **LISTS}
 NONE = {"packages": [], "units": []}
 LOGS = {**NONE, "unmask": [], "cover": [], "settings": []}
-UPDATES = {**NONE, "automatic": "", "refresh": False, "reboot": False}
+UPDATES = {**NONE, "automatic": "", "origins": False, "refresh": False, "reboot": False}
 POLICY = {"retention_days": 180, "allowed": {"6379/tcp": ["10.0.0.0/8"]}}
 
 
@@ -87,7 +87,12 @@ def told(name: str, check: str, resource: str = "r", **evidence: Any) -> dict[st
         ("updates.index_stale", {}, {**UPDATES, "refresh": True}),
         ("updates.reboot_required", {}, {**UPDATES, "reboot": True}),
         ("updates.stale_process", {}, {**UPDATES, "units": ["r"]}),
-        ("updates.unattended_off", {"persistent": {"package": "yum-cron"}}, {**UPDATES, "automatic": "yum-cron"}),
+        ("updates.unattended_off", {"persistent": {"package": "yum-cron", "installed": False, "security": None}},
+         {**UPDATES, "automatic": "yum-cron"}),
+        ("updates.unattended_off", {"persistent": {"package": "unattended-upgrades", "installed": True, "security": False}},
+         {**UPDATES, "automatic": "unattended-upgrades", "origins": True}),
+        ("updates.unattended_off", {"persistent": {"package": "unattended-upgrades", "installed": True, "security": True}},
+         {**UPDATES, "automatic": "unattended-upgrades"}),
         ("ports.firewall_off", {}, {**CLOSED, "drop": True, "listening": ["22/tcp"]}),
         ("ports.exposed", {"effective": PORT}, {**CLOSED, "close": {"6379/tcp": ["10.0.0.0/8"]}}),
         ("ports.undeclared", {"persistent": {**PORT, "port": 1, "process": "published"}},

@@ -556,6 +556,43 @@ def test_automatic_updates_that_do_nothing(tmp_path: Path, config: str, units: t
     assert other["unattended_off", "automatic security updates"]["status"] == "not_applicable"
 
 
+@pytest.mark.parametrize(("blacklist", "status"), [
+    (".*", "open"), ("^.*$", "open"), (".", "open"), ("linux-", "passed"), ("libc6$", "passed"), (".$", "passed"),
+])
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_updater_that_leaves_out_every_package(tmp_path: Path, blacklist: str, status: str, runs: bool) -> None:
+    root = debian(tmp_path)
+    says = {**saying(), "apt-config": PERIODIC + ORIGINS + f'Unattended-Upgrade::Package-Blacklist:: "{blacklist}";\n'}
+    folder = root / "etc/apt/apt.conf.d"
+    folder.mkdir()
+    (folder / "50mine").write_text(PERIODIC + 'Unattended-Upgrade::Origins-Pattern {\n  "label=Debian-Security";\n};\n'
+                                   'Unattended-Upgrade::Package-Blacklist {\n//  ".*";\n  "%s";\n};\n' % blacklist)
+    found = judge(machine(root, says, executes=runs, running=runs), unattended="mend")
+    one = found["unattended_off", "automatic security updates"]
+    assert one["status"] == status, one
+    assert status == "passed" or (one["risk"] == "manual" and f'"{blacklist}"' in one["reason"])
+
+
+@pytest.mark.parametrize(("path", "text", "manual"), [
+    ("apt.conf", 'APT::Periodic::Unattended-Upgrade "0";\n', True),
+    ("apt.conf", 'apt { periodic { Enable "0"; }; };\n', True),
+    ("apt.conf", '// APT::Periodic::Enable "0";\n# Unattended-Upgrade off\nAcquire::Retries "3";\n', False),
+    ("apt.conf", "#clear Unattended-Upgrade::Origins-Pattern;\n", True),
+    ("apt.conf.d/99periodic", 'APT::Periodic::Unattended-Upgrade "0";\n', False),
+    ("apt.conf.d/zzz", 'APT::Periodic::Unattended-Upgrade "0";\n', True),
+    ("apt.conf.d/zzz.conf~", 'APT::Periodic::Unattended-Upgrade "0";\n', False),
+])
+def test_what_apt_reads_after_the_role_is_for_a_person(tmp_path: Path, path: str, text: str, manual: bool) -> None:
+    root = debian(tmp_path)
+    (root / "etc/apt/apt.conf.d").mkdir()
+    (root / "etc/apt" / path).write_text(text)
+    found = judge(machine(root, {**saying(), "apt-config": ORIGINS}), unattended="mend")
+    one = found["unattended_off", "automatic security updates"]
+    assert one["status"] == "open"
+    assert (one.get("risk") == "manual") is manual
+    assert (f"/etc/apt/{path} is read last" in one["reason"]) is manual
+
+
 def test_timers_that_cannot_be_seen_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = machine(debian(tmp_path), saying())
     monkeypatch.setattr(host, "units", lambda: Reading((), ("systemd cannot be asked: timed out after 5 s",)))

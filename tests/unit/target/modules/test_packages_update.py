@@ -109,6 +109,18 @@ def test_a_real_run_makes_what_was_foretold(tools: Any, manager: Any, monkeypatc
     assert "apt-mark auto haproxy" in made.ran, "what came by itself stays so"
 
 
+def test_what_lies_in_a_folder_of_the_host_is_installed_from_there(
+    tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With --no-download apt ends with: Pathname to install is not absolute."""
+    (tmp_path / "etc/apt/sources.list.d").mkdir(parents=True)
+    (tmp_path / "etc/apt/sources.list.d/local.list").write_text("deb [trusted=yes] file:/srv/archive ./\n")
+    made = tools()
+    monkeypatch.setattr(manager, "installed", installed("1", "2"))
+    assert run(manager, False, monkeypatch)["changes"]
+    assert not any("--no-download" in line for line in made.ran)
+
+
 def test_what_is_not_installed_afterwards_is_a_failure(tools: Any, manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tools()
     monkeypatch.setattr(manager, "installed", installed("1", "1"))
