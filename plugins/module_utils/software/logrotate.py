@@ -240,6 +240,19 @@ def configurations(command: str) -> Optional[List[str]]:
     return result
 
 
+def su_for_all(text: str) -> bool:
+    """Tell whether a main file says, outside of any stanza, as whom logs are rotated."""
+    depth = 0
+    for line in text.split("\n"):
+        words = line.split("#", 1)[0].split()
+        if words[:1] == ["su"] and len(words) == 3 and depth == 0:
+            return True
+        depth = max(0, depth + words.count("{") - words.count("}"))
+        if words and words[-1] != "{" and words[-1].endswith("{"):
+            depth += 1
+    return False
+
+
 def with_option(text: str, stanza: Stanza, name: str, value: str) -> str:
     """Return the text with an option set in one stanza: its line replaced, or a new line after the brace."""
     lines = text.split("\n")

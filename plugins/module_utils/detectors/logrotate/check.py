@@ -121,7 +121,9 @@ def _unmendable(fault, facts):
         return "its stanza has folders of several owners (%s), and one su cannot fit them: give each a stanza of its own" % (
             ", ".join(sorted(owner or "?" for owner in owners)[:5]))
     if "" in owners:
-        return "the owner of its folder has no name"
+        return "the owner of its folder cannot be told"
+    if fault["owner"].startswith("root "):
+        return "its folder is root's, and su would have root work where others may put links: take their right to write away"
     have = fault["su"]
     return "its stanza says su %s, and the folder is of %s" % (have, fault["owner"]) if have and have != fault["owner"] else ""
 
@@ -150,7 +152,12 @@ def _judge_coverage(facts, policy):
         if logrotate.matches(one["path"], patterns):
             made.append(passed(UNCOVERED, one["path"], reason="logrotate rotates it"))
         else:
-            more = {"risk": "manual"} if one.get("by_hand") else {}
+            idle = next((stanza for stanza in facts["stanzas"] if not stanza["effective"]
+                         and logrotate.matches(one["path"], stanza["patterns"])), None)
+            why = one.get("place") or ("%s has a stanza for it that logrotate passes over: mend that file" % idle["file"]
+                                       if idle else "")
+            reason = "%s; %s" % (reason, why) if why else reason
+            more = {"risk": "manual"} if why or one.get("by_hand") else {}
             made.append(found(UNCOVERED, one["path"], reason=reason, observed={"mebibytes": one["mebibytes"]}, **more))
     gap = next((gap for gap in facts["gaps"] if "/var/log" in gap), "")
     if gap and not any(one["status"] == "open" for one in made):

@@ -94,12 +94,30 @@ def _stanza_of(stanzas, output, fault):
 
 
 def _owner(host, log):
-    """Return "user group" of the folder that a log is in, "" where one of them has no name."""
+    """Return "user group" of the folder that a log is in, "" where one has no name or another than root may turn it elsewhere."""
+    folder = host.path(os.path.dirname(log))
     try:
-        about = os.lstat(host.path(os.path.dirname(log)))
+        about = os.lstat(folder)
+        if stat.S_ISLNK(about.st_mode):
+            if about.st_uid != 0:
+                return ""
+            about = os.stat(folder)
         return "%s %s" % (pwd.getpwuid(about.st_uid).pw_name, grp.getgrgid(about.st_gid).gr_name)
     except (OSError, KeyError, ValueError):
         return ""
+
+
+def _place(host, log):
+    """Return why logrotate cannot be told to rotate a log where it is, "" where it can."""
+    folder = os.path.dirname(log)
+    try:
+        about = os.lstat(host.path(folder))
+    except (OSError, ValueError):
+        return ""
+    writable = about.st_mode & stat.S_IWOTH or about.st_mode & stat.S_IWGRP and about.st_gid != 0
+    if about.st_uid != 0 or not writable or logrotate.su_for_all(host.read(CONFIGURATION) or ""):
+        return ""
+    return "%s is root's and others may write to it: take that right away first" % folder
 
 
 def _collect_runs(host, facts):
@@ -174,7 +192,9 @@ def _compare_times(host, facts):
 
 def _stanzas(host, facts, output, configuration):
     """Note the stanzas of the files that logrotate has read, and return them."""
-    names = output.read or [configuration] + (
+    # What logrotate passes over has stanzas too, without effect.
+    passed_over = sorted({fault.file for fault in output.faults if fault.file} - set(output.read))
+    names = output.read + passed_over if output.read else [configuration] + (
         ["%s/%s" % (FOLDER, name) for name in host.list(FOLDER)] if configuration == CONFIGURATION else [])
     stanzas = []
     for name in dict.fromkeys(names):
@@ -225,7 +245,7 @@ def _collect_logs(host, facts, policy):
                 if depth < DEEPEST and about.st_dev == top:
                     waiting.append((path, depth + 1))
             elif stat.S_ISREG(about.st_mode) and about.st_blocks * 512 >= least and not ROTATED.search(name):
-                facts["large"].append({"path": path, "mebibytes": about.st_blocks * 512 // MEBIBYTE,
+                facts["large"].append({"path": path, "mebibytes": about.st_blocks * 512 // MEBIBYTE, "place": _place(host, path),
                                        "age_days": (time.time() - about.st_mtime) / DAY})
     if seen >= MOST_FILES:
         facts["gaps"].append("only %d files below /var/log were looked at" % MOST_FILES)

@@ -133,13 +133,24 @@ def _exposed(facts: Dict[str, Any], policy: Dict[str, Any]) -> Findings:
     if not facts["live"]:
         made = [unknown("ports.exposed", resource, gap) for resource, gap in _named(facts["gaps"])]
     for port in facts["ports"]:
-        known = table.risk_of(port["proto"], port["port"], port["process"], policy["table"])
+        known = table.risk_of(port["proto"], port["port"], port["process"], policy["table"]) or _behind(port, policy)
         if known:
             made.append(_exposure(port, known, facts, policy))
     if not made:
         return [passed("ports.exposed", "all ports", **{_part(facts): {"ports": len(facts["ports"])}},
                        reason="nothing listens on a port that does not belong on an open network")]
     return made
+
+
+def _behind(port: Dict[str, Any], policy: Dict[str, Any]) -> Optional[Tuple[str, str]]:
+    """Return what a published port leads to, where it has another number there; None of what is no risk.
+
+    What the policy says of the host's port comes first, and who publishes something as a web server means it to be one.
+    """
+    if "%d/%s" % (port["port"], port["proto"]) in policy["table"] or port["port"] in table.WEB:
+        return None
+    known = [table.risk_of(port["proto"], way["to_port"], "", {}) for way in port["ways"] if way.get("to_port")]
+    return next((one for one in known if one and one[1] == table.HIGH), None)
 
 
 def _exposure(port: Dict[str, Any], known: Tuple[str, str], facts: Dict[str, Any], policy: Dict[str, Any]) -> Dict[str, Any]:

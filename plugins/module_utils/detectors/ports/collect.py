@@ -78,7 +78,7 @@ def _add_published(host: Any, firewall: Any, ways: Dict[Tuple[str, int, str], Li
     for one in published.items:
         reach = firewall.reach_publication(one)
         way = dict(_reached(reach), family=one.family, address=one.address, loopback=False,
-                   to="%s port %d" % (one.to_address, one.to_port), rule=one.source)
+                   to_port=one.to_port, to="%s port %d" % (one.to_address, one.to_port), rule=one.source)
         ways.setdefault((one.proto, one.port, "published"), []).append(way)
 
 

@@ -41,6 +41,9 @@ PROGRAMS = {
     "in.telnetd": ("Telnet", HIGH), "Xvnc": ("VNC", HIGH), "Xtigervnc": ("VNC", HIGH),
 }
 
+# What is published here is offered as a web server, whatever its number inside.
+WEB = (80, 443)
+
 # Ways in for administrators: closing them to everybody would lock out whoever closes them.
 ADMINISTRATION = ("SSH", "RDP")
 

@@ -171,7 +171,8 @@ def test_it_is_scheduled_but_has_not_run(root):
     assert status(machine(root), "logrotate.not_running") == {"logrotate": "passed"}
 
 
-def test_complaints_are_sorted_into_what_can_be_mended(root):
+def test_complaints_are_sorted_into_what_can_be_mended(root, monkeypatch):
+    monkeypatch.setattr(collecting, "_owner", lambda host, log: "app app")
     put(root, "etc/logrotate.d/app", "/var/log/app/*.log {\n weekly\n}\n")
     (root / "var/log/app").mkdir()
     put(root, "etc/logrotate.d/none", "/var/log/none.log { daily }\n")
@@ -394,3 +395,23 @@ def test_no_text_breaks_the_parsers(written):
     logrotate_conf.parse_debug(written)
     for stanza in logrotate_conf.parse(written):
         logrotate_conf.with_option(written, stanza, "rotate", "26")
+
+
+def test_a_log_whose_stanza_is_passed_over_gets_no_second_one(root):
+    large(root, "var/log/ebusd.log")
+    put(root, "etc/logrotate.d/ebusd", "/var/log/ebusd.log {\n rotate 7\n}\n")
+    says = ("reading config file /etc/logrotate.conf\nincluding /etc/logrotate.d\n"
+            "error: Ignoring ebusd because it is writable by group or others.\n\nHandling 0 logs\n")
+    one = judged(machine(root, says))["logrotate.uncovered", "/var/log/ebusd.log"]
+    assert (one["status"], one["risk"]) == ("open", "manual")
+    assert "/etc/logrotate.d/ebusd has a stanza for it" in one["reason"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs folders of root")
+def test_a_log_in_a_folder_of_root_that_others_write_to_is_for_a_person(root):
+    large(root, "var/log/app/a.log")
+    (root / "var/log/app").chmod(0o777)
+    one = judged(machine(root))["logrotate.uncovered", "/var/log/app/a.log"]
+    assert (one["status"], one["risk"]) == ("open", "manual")
+    put(root, "etc/logrotate.conf", "su root adm\n")
+    assert judged(machine(root))["logrotate.uncovered", "/var/log/app/a.log"].get("risk") is None

@@ -59,3 +59,13 @@ def test_a_firewall_that_drops_nothing(active, status):
 def test_listeners_that_could_not_be_read_are_no_pass():
     found = judged(gaps=["/proc/net/tcp cannot be read"])
     assert [one["status"] for (check, _), one in found.items() if check == "ports.exposed"] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "table", "wanted"),
+    [(32768, 9200, {}, "Elasticsearch"), (80, 9000, {}, ""), (8080, 5000, {}, ""), (32768, 9200, {"32768/tcp": "none"}, "")],
+)
+def test_what_is_published_under_another_number(outer, inner, table, wanted):
+    found = judged(port(outer, process="published", to="172.17.0.2 port %d" % inner, to_port=inner), table=table)
+    one = found.get(("ports.exposed", "%d/tcp (published)" % outer))
+    assert (one["evidence"]["effective"]["service"] if one else "") == wanted
