@@ -22,6 +22,7 @@ Wants=network-pre.target
 Before=network-pre.target shutdown.target
 After=local-fs.target nftables.service
 PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 Conflicts=shutdown.target
 
 [Service]

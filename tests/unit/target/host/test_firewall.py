@@ -266,3 +266,9 @@ def test_ufw_keeps_its_rules_in_words_that_are_known() -> None:
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(ValueError, match="spam"):
         firewall_rules.networks(["spam"])
+
+
+def test_the_table_comes_back_where_the_administrators_rules_are_loaded_anew():
+    unit = firewall_rules.UNIT.format(nft="/usr/sbin/nft", path="/etc/hostmend/firewall.nft").splitlines()
+    assert {"PartOf=nftables.service", "ReloadPropagatedFrom=nftables.service"} <= set(unit)
+    assert "After=local-fs.target nftables.service" in unit
