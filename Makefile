@@ -14,7 +14,7 @@ export CONTAINERS_CONF := $(CURDIR)/.cache/containers.conf
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
-audit: $(VENV)/.runtime ## Audit this machine, read-only, and write the report
+audit: $(VENV)/.runtime $(CORE:%=$(VENV)/.core-%) ## Audit this machine, read-only, and write the report
 	@$(BIN)/hostmend audit --output $(OUT) $(ARGS); code=$$?; \
 	if [ $$code -eq 2 ]; then echo "Something is open on this machine; nothing was changed."; code=0; fi; \
 	echo "The command is $(BIN)/hostmend; \`make shell\` opens a shell that has it on its PATH."; exit $$code
@@ -39,6 +39,9 @@ images: lab ## Build the container images of the lab
 sanity: $(VENV)/.dev ## ansible-test sanity on the built collection
 	@tools/sanity
 
+compat: lab ## Try each ansible-core that is supported, in a virtual environment of its own
+	@tools/compat $(ARGS)
+
 bench: lab ## Measure audits beside ansible's own setup
 	@$(BIN)/python benchmarks/bench.py
 
@@ -60,9 +63,15 @@ $(VENV)/.runtime: pyproject.toml hatch_build.py | $(VENV)/bin/python
 	| sed -un 's/^Collecting \([^ ;<>=(\[~!]*\).*/  fetching \1/p; s/^Installing collected packages.*/  installing/p'
 	@touch $@
 
+# make audit CORE=2.16 drives hosts with Python 3.6.
+$(VENV)/.core-%: $(VENV)/.runtime
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'ansible-core==$*.*'
+	@rm -f $(VENV)/.core-*
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.runtime
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help audit shell check test test-matrix lab images sanity bench reference clean
+.PHONY: help audit shell check test test-matrix lab images sanity compat bench reference clean

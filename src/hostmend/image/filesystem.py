@@ -165,7 +165,7 @@ class Inside:
     def inventory(self) -> dict[str, object]:
         """Return the inventory of this one host."""
         return {
-            "ansible_connection": "community.general.chroot",
+            "ansible_connection": "hostmend.hardening.chroot",
             "ansible_host": str(self.root),
             "ansible_chroot_exe": str(self.program),
             "ansible_python_interpreter": "/usr/bin/python3",
