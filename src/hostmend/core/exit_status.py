@@ -54,7 +54,8 @@ _HINTS: Tuple[Tuple[str, str], ...] = (
             r"(?i)requires? a minimum of Python|Python version.*(too old|not supported|unsupported)|"
             r"SyntaxError: (invalid syntax|future feature)|No module named 'ansible\.module_utils\.basic'.*Python 2"
         ),
-        "Python on the host is too old for this Ansible: ansible-core 2.18 and later need 3.8, 2.17 needs 3.7, 2.16 needs 3.6 "
+        "Python on the host is too old for this Ansible: ansible-core 2.20 and later need 3.9, 2.18 and 2.19 need 3.8, "
+        "2.17 needs 3.7, 2.16 needs 3.6 "
         "(ansible_python_interpreter names another one)",
     ),
     (r"(?i)No space left on device", "no space is left on the host"),
