@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import STATUSES
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
@@ -108,9 +108,9 @@ def read_shared(host: Any, detectors: Mapping[str, Any], seconds: float) -> None
             signal.signal(signal.SIGALRM, kept)
 
 
-def _alarm(seconds):
+def _alarm(seconds: float) -> Any:
     """Have this thread interrupted in time, and return the handler before; None in a thread where that cannot be."""
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: Any) -> None:
         raise _OutOfTime()
     if threading.current_thread() is not threading.main_thread():
         return None
@@ -122,12 +122,14 @@ def _alarm(seconds):
 class _Work(object):
     """One detector, and what came of it."""
 
-    def __init__(self, name, detector, policy, budget):
+    def __init__(self, name: str, detector: Any, policy: Mapping[str, Any], budget: float) -> None:
         self.name, self.detector, self.policy, self.budget = name, detector, policy, budget
         self.status, self.reason = "timeout", ""
-        self.facts, self.findings, self.seconds = {}, [], 0.0
+        self.facts: Any = {}
+        self.findings: Any = []
+        self.seconds = 0.0
 
-    def conclude(self, said):
+    def conclude(self, said: bytes) -> None:
         """Take what its process has said of it."""
         try:
             self.facts, self.findings, failure, self.seconds = json.loads(said.decode("ascii"))
@@ -140,7 +142,7 @@ class _Work(object):
 class _Worker(object):
     """A process that carries out one work after the other, as long as each is done in time."""
 
-    def __init__(self, host, works):
+    def __init__(self, host: Any, works: Sequence[_Work]) -> None:
         jobs, self.jobs = os.pipe()
         self.results, results = os.pipe()
         try:
@@ -155,9 +157,11 @@ class _Worker(object):
             _in_child(host, works, jobs, results)
         os.close(jobs)
         os.close(results)
-        self.work, self.began, self.until, self.parts, self.size = None, 0.0, 0.0, [], 0
+        self.work: Optional[_Work] = None
+        self.began, self.until, self.size = 0.0, 0.0, 0
+        self.parts: List[bytes] = []
 
-    def begin(self, work, number, until):
+    def begin(self, work: _Work, number: int, until: float) -> None:
         """Have it do a work, which has to be done by ``until`` and within its own budget."""
         self.work, self.parts, self.size = work, [], 0
         self.began = time.monotonic()
@@ -167,30 +171,31 @@ class _Worker(object):
         except OSError:
             pass  # it is gone: the end of its results says so
 
-    def hear(self):
+    def hear(self, work: _Work) -> Optional[bool]:
         """Take what it says; return whether the work is done, None where the process is of no more use."""
         data = os.read(self.results, 1 << 16)
         self.parts.append(data)
         self.size += len(data)
         if not data or self.size > MOST_SAID:
-            self.work.status, self.work.reason = "failed", ENDED if not data else "the detector said too much"
-            self.work.seconds = time.monotonic() - self.began
+            work.status, work.reason = "failed", ENDED if not data else "the detector said too much"
+            work.seconds = time.monotonic() - self.began
             return None
         if not data.endswith(b"\n"):
             return False
-        self.work.conclude(b"".join(self.parts))
+        work.conclude(b"".join(self.parts))
         return True
 
-    def end(self):
+    def end(self) -> None:
         """Leave nothing of it running."""
         os.close(self.jobs)
         os.close(self.results)
         kill_tree(self.pid, self.work is None)
 
 
-def _carry_out(host, works, until):
+def _carry_out(host: Any, works: Sequence[_Work], until: float) -> None:
     """Have all works done by a few processes, each work until its time is up."""
-    waiting, workers = list(range(len(works))), []
+    waiting = list(range(len(works)))
+    workers: List[_Worker] = []
     if FREEZE:
         FREEZE()  # what all share is not copied because of the collector's notes
     try:
@@ -202,9 +207,10 @@ def _carry_out(host, works, until):
                     break
                 for key, unused in selector.select(max(0.0, min(one.until for one in busy) - time.monotonic())):
                     _take(key.data, workers, selector)
-                for worker in [one for one in workers if one.work is not None and one.until <= time.monotonic()]:
-                    worker.work.seconds = time.monotonic() - worker.began
-                    _dismiss(worker, workers, selector)
+                for worker in list(workers):
+                    if worker.work is not None and worker.until <= time.monotonic():
+                        worker.work.seconds = time.monotonic() - worker.began
+                        _dismiss(worker, workers, selector)
     finally:
         for worker in workers:
             worker.end()
@@ -212,7 +218,8 @@ def _carry_out(host, works, until):
             UNFREEZE()
 
 
-def _hand_out(host, works, waiting, workers, selector, until):
+def _hand_out(host: Any, works: Sequence[_Work], waiting: List[int], workers: List[_Worker],
+              selector: selectors.BaseSelector, until: float) -> None:
     """Give what waits to processes that have nothing to do, new ones where there are too few."""
     while waiting and time.monotonic() < until:
         idle = [worker for worker in workers if worker.work is None]
@@ -234,24 +241,24 @@ def _hand_out(host, works, waiting, workers, selector, until):
         idle[0].begin(works[number], number, until)
 
 
-def _take(worker, workers, selector):
+def _take(worker: _Worker, workers: List[_Worker], selector: selectors.BaseSelector) -> None:
     if worker.work is None:  # it has ended by itself
         _dismiss(worker, workers, selector)
         return
-    done = worker.hear()
+    done = worker.hear(worker.work)
     if done:
         worker.work = None
     elif done is None:
         _dismiss(worker, workers, selector)
 
 
-def _dismiss(worker, workers, selector):
+def _dismiss(worker: _Worker, workers: List[_Worker], selector: selectors.BaseSelector) -> None:
     selector.unregister(worker.results)
     workers.remove(worker)
     worker.end()
 
 
-def _in_child(host, works, jobs, results):
+def _in_child(host: Any, works: Sequence[_Work], jobs: int, results: int) -> NoReturn:
     """Do works as they are handed out, and end: nothing else of this process runs on."""
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -270,7 +277,7 @@ def _in_child(host, works, jobs, results):
         os._exit(0)
 
 
-def _said(work, host):
+def _said(work: _Work, host: Any) -> bytes:
     """Do a work, and return what came of it as a line of JSON."""
     began = time.monotonic()
     try:
@@ -282,7 +289,7 @@ def _said(work, host):
     return said.encode("ascii") + b"\n"
 
 
-def _limit_memory():
+def _limit_memory() -> None:
     """Let this process take a bounded amount of memory beside what it has."""
     try:
         with open("/proc/self/statm") as handle:
@@ -313,16 +320,16 @@ def kill_tree(pid: int, ended: bool = False) -> None:
         time.sleep(0.002)
 
 
-def _signal(pid, number):
+def _signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except OSError:
         pass
 
 
-def _children():
+def _children() -> Dict[int, List[int]]:
     """Return the processes that each process has started."""
-    found = {}
+    found: Dict[int, List[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:

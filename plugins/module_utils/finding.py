@@ -9,11 +9,15 @@ fixes are the controller's catalogue's; a detector sets ``severity`` or ``risk``
 single case differs from the catalogue's default. A risk below the default is not believed.
 """
 
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 
 
-def finding(check, resource, status, effective=None, persistent=None, observed=None, reason="",
-            severity=None, level=None, risk=None, references=(), affects=(), remedy=None):
+def finding(check: str, resource: str, status: str, effective: Any = None, persistent: Any = None, observed: Any = None,
+            reason: str = "", severity: Optional[str] = None, level: Optional[str] = None, risk: Optional[str] = None,
+            references: Sequence[str] = (), affects: Sequence[str] = (), remedy: Optional[Mapping[str, Any]] = None
+            ) -> Dict[str, Any]:
     """Return one finding as a plain dict.
 
     :param check: the check's id, ``class.condition``.
@@ -33,7 +37,7 @@ def finding(check, resource, status, effective=None, persistent=None, observed=N
     for name, part in (("effective", effective), ("persistent", persistent), ("observed", observed)):
         if part is not None:
             evidence[name] = part
-    made = {
+    made: Dict[str, Any] = {
         "check": check,
         "class": check.split(".", 1)[0],
         "status": status,
@@ -53,12 +57,13 @@ def finding(check, resource, status, effective=None, persistent=None, observed=N
     return made
 
 
-def found(check, resource, **more):
+def found(check: str, resource: str, **more: Any) -> Dict[str, Any]:
     """Return an open finding; the arguments are those of :func:`finding`."""
     return finding(check, resource, "open", **more)
 
 
-def with_remedies(findings, remedy_of):
+def with_remedies(findings: List[Dict[str, Any]], remedy_of: Callable[[Dict[str, Any]], Optional[Mapping[str, Any]]]
+                  ) -> List[Dict[str, Any]]:
     """Return the findings, those that are open with what ``remedy_of`` returns for them: what the role is told."""
     for each in findings:
         if each["status"] == "open":
@@ -66,16 +71,16 @@ def with_remedies(findings, remedy_of):
     return findings
 
 
-def passed(check, resource, **more):
+def passed(check: str, resource: str, **more: Any) -> Dict[str, Any]:
     """Return a finding that says the check was made and nothing is wrong."""
     return finding(check, resource, "passed", **more)
 
 
-def unknown(check, resource, reason, **more):
+def unknown(check: str, resource: str, reason: str, **more: Any) -> Dict[str, Any]:
     """Return a finding that says the check could not be made this time, and why."""
     return finding(check, resource, "unknown", reason=reason, **more)
 
 
-def not_applicable(check, reason, resource="", **more):
+def not_applicable(check: str, reason: str, resource: str = "", **more: Any) -> Dict[str, Any]:
     """Return a finding that says there is nothing on this host that the check is about."""
     return finding(check, resource, "not_applicable", reason=reason, **more)

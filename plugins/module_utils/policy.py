@@ -4,7 +4,7 @@
 
 """What a host is held to: the classes that are looked at, and the options of each over the defaults of its detector."""
 
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Set
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.printable import suggestion
 
@@ -26,7 +26,8 @@ class PolicyError(ValueError):
 
 def select(subset: Iterable[Any], known: List[str]) -> List[str]:
     """Return the class names that ``subset`` (``all``, names, ``!name``) asks for, in the order of ``known``."""
-    wanted, unwanted = set(), set()
+    wanted: Set[str] = set()
+    unwanted: Set[str] = set()
     for entry in subset:
         name = str(entry).strip()
         bare = name.lstrip("!")

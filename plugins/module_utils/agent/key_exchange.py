@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from typing import Any, Dict, Tuple
 
 # The prime is 2^2048 - 2^1984 + (floor(2^1918 * e) + 560316) * 2^64 - 1; half of it, less a half, is prime too.
 PRIME = int(
@@ -27,13 +28,13 @@ _NUMBER = re.compile(r"[0-9a-f]{1,512}\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def draw():
+def draw() -> Tuple[int, str]:
     """Return a number to keep, and what is told of it."""
     own = secrets.randbits(SECRET_BITS) | 1 << (SECRET_BITS - 1)
     return own, "%x" % pow(BASE, own, PRIME)
 
 
-def seal(key, public):
+def seal(key: str, public: Any) -> Dict[str, str]:
     """Return a key of 64 hexadecimal digits for whoever drew ``public``; ValueError where that is no number for it."""
     own, told = draw()
     mask, proof = _agreed(own, public, public, told)
@@ -41,7 +42,7 @@ def seal(key, public):
     return {"public": told, "sealed": sealed.hex(), "proof": _proof(proof, sealed)}
 
 
-def unseal(own, public, told):
+def unseal(own: int, public: str, told: Any) -> str:
     """Return the key that was sealed for what :func:`draw` gave; ValueError where it is none."""
     if not isinstance(told, dict) or not all(_HEX.match(str(told.get(name))) for name in ("sealed", "proof")):
         raise ValueError("it is no key")
@@ -52,15 +53,16 @@ def unseal(own, public, told):
     return bytes(one ^ other for one, other in zip(sealed, mask)).hex()
 
 
-def _agreed(own, other, asked, answered):
+def _agreed(own: int, other: Any, asked: Any, answered: Any) -> Tuple[bytes, bytes]:
     """Return the two secrets of this one answer."""
     number = int(other, 16) if isinstance(other, str) and _NUMBER.match(other) else 0
     if not 1 < number < PRIME - 1:
         raise ValueError("it is no number to agree by")
     shared = pow(number, own, PRIME).to_bytes(256, "big")
     salt = ("hostmend-agent-key %s %s" % (asked, answered)).encode("ascii")
-    return tuple(hmac.new(shared, use + salt, hashlib.sha256).digest() for use in (b"mask ", b"proof "))
+    mask, proof = (hmac.new(shared, use + salt, hashlib.sha256).digest() for use in (b"mask ", b"proof "))
+    return mask, proof
 
 
-def _proof(secret, sealed):
+def _proof(secret: bytes, sealed: bytes) -> str:
     return hmac.new(secret, sealed, hashlib.sha256).hexdigest()

@@ -7,6 +7,7 @@
 import os
 import re
 import stat
+from typing import Iterable, List, Optional
 
 PACKAGE = "/usr/local/lib/hostmend/hostmend-agent.pyz"
 SETTINGS = "/etc/hostmend/agent.json"
@@ -23,12 +24,12 @@ FOLDERS = ("/usr/local/lib/hostmend", "/etc/hostmend")
 REPORT_LIMIT = 8 * 1024 * 1024
 
 
-def there(paths=FILES):
+def there(paths: Iterable[str] = FILES) -> List[str]:
     """Return those of the paths that exist."""
     return [path for path in paths if os.path.lexists(path)]
 
 
-def lone_folders():
+def lone_folders() -> List[str]:
     """Return the folders that hold nothing but the agent's own."""
     found = []
     for folder in FOLDERS:
@@ -41,7 +42,7 @@ def lone_folders():
     return found
 
 
-def read_key():
+def read_key() -> Optional[str]:
     """Return the host's key; None where there is none that can be used."""
     try:
         data = read(KEY, 256)
@@ -51,7 +52,7 @@ def read_key():
     return match.group(1).decode("ascii") if match else None
 
 
-def read(path, limit):
+def read(path: str, limit: int) -> bytes:
     """Return the bytes of a regular file of at most ``limit`` bytes; OSError or ValueError where there is none, or a link."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as stream:

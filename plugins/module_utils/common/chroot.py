@@ -6,11 +6,12 @@
 
 import contextlib
 import os
+from typing import Iterator, Optional, Tuple
 
 LIMIT = 4 * 1024 * 1024
 
 
-def is_chroot(proc="/proc"):
+def is_chroot(proc: str = "/proc") -> Optional[bool]:
     """Return True where / is not the root of process 1; None where that cannot be told."""
     try:
         mine, theirs = os.stat("/"), os.stat(proc + "/1/root/.")
@@ -19,7 +20,7 @@ def is_chroot(proc="/proc"):
     return (mine.st_dev, mine.st_ino) != (theirs.st_dev, theirs.st_ino)
 
 
-def _by_mounts(proc):
+def _by_mounts(proc: str) -> Optional[bool]:
     """Return the same by what is mounted at / as this process and process 1 see it."""
     if not os.path.isdir(proc + "/self"):
         return True  # nothing runs without /proc
@@ -29,9 +30,9 @@ def _by_mounts(proc):
     return mine != theirs if mine and theirs else None
 
 
-def _root_mount(path):
+def _root_mount(path: str) -> Optional[Tuple[str, ...]]:
     """Return (device, folder of it) that is mounted at /, () where nothing is, None where that cannot be read."""
-    found = ()
+    found: Tuple[str, ...] = ()
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as handle:
             for line in handle.read(LIMIT).splitlines():
@@ -44,7 +45,7 @@ def _root_mount(path):
 
 
 @contextlib.contextmanager
-def no_starts(live, path="/usr/sbin/policy-rc.d"):
+def no_starts(live: bool, path: str = "/usr/sbin/policy-rc.d") -> Iterator[None]:
     """Have packages start nothing where nothing runs, unless somebody has seen to that already."""
     made = not live and not os.path.lexists(path)
     if made:

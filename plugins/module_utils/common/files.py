@@ -6,9 +6,10 @@
 
 import os
 import tempfile
+from typing import Any
 
 
-def read(path):
+def read(path: str) -> str:
     """Return a file's text, '' where there is none; other errors are raised."""
     try:
         with open(path, "rb") as handle:
@@ -17,7 +18,7 @@ def read(path):
         return ""
 
 
-def replace(module, path, text):
+def replace(module: Any, path: str, text: str) -> None:
     """Put a text in the place of a file's, whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "wb") as out:
@@ -25,7 +26,7 @@ def replace(module, path, text):
     module.atomic_move(temporary, path)
 
 
-def write(module, path, text):
+def write(module: Any, path: str, text: str) -> None:
     """Write a file that all may read, whole or not at all, and the folder that it is in."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     replace(module, path, text)

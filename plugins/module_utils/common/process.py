@@ -7,18 +7,20 @@
 import os
 import shutil
 import subprocess
+from typing import Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.common.errors import HostError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def which(name):
+def which(name: str) -> Optional[str]:
     """Return the path of a program, or None."""
     return shutil.which(name, path=PATH)
 
 
-def run(argv, stdin="", env=None, seconds=60):
+def run(argv: Sequence[str], stdin: str = "", env: Optional[Mapping[str, str]] = None, seconds: float = 60
+        ) -> Tuple[int, str, str]:
     """Return (exit status, standard output, standard error) of a command; 127 when there is none."""
     surroundings = dict(os.environ, LC_ALL="C", PATH=PATH, DEBIAN_FRONTEND="noninteractive")
     surroundings.update(env or {})
@@ -33,7 +35,7 @@ def run(argv, stdin="", env=None, seconds=60):
             done.stderr.decode("utf-8", "surrogateescape"))
 
 
-def must(argv, stdin="", env=None, seconds=60):
+def must(argv: Sequence[str], stdin: str = "", env: Optional[Mapping[str, str]] = None, seconds: float = 60) -> str:
     """Return the standard output of a command that has to succeed."""
     status, out, err = run(argv, stdin, env, seconds)
     if status:

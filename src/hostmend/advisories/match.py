@@ -231,13 +231,7 @@ def _judge(
                 continue
         if row.introduced is not None and versions.compare(family, one.version, row.introduced) < 0:
             continue
-        if row.fixed is not None:
-            affected = versions.compare(family, one.version, row.fixed) < 0
-        elif row.last is not None:
-            affected = versions.compare(family, one.version, row.last) <= 0
-        else:
-            affected = True
-        if affected:
+        if _is_before_the_end(one, row, family):
             for token in row.cves.split(" "):
                 cve, _equals, letter = token.partition("=")
                 _take(matches, Match(cve, row.fixed, row.state, _SEVERITY.get(letter), row.feed), family)
@@ -245,6 +239,13 @@ def _judge(
         has_fix = True
     if has_fix:
         fixed_rows.extend(spans)
+
+
+def _is_before_the_end(one: Installed, row: bundle.Row, family: str) -> bool:
+    """Tell whether the version is older than the fix of a span, or no newer than the last one that it names."""
+    if row.fixed is not None:
+        return versions.compare(family, one.version, row.fixed) < 0
+    return row.last is None or versions.compare(family, one.version, row.last) <= 0
 
 
 def _take(matches: dict[str, Match], new: Match, family: str) -> None:

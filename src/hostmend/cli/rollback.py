@@ -84,6 +84,11 @@ def rollback(
         if not click.confirm(f"Take {run} back?", default=False, err=True):
             click.echo("Nothing was changed.", err=True)
             return exit_status.OK
+    return _take_back(work, variables, run)
+
+
+def _take_back(work: Any, variables: dict[str, Any], run: str) -> int:
+    """Take the run back, and keep and tell what came of it."""
     done = work.ansible("rollback.yml", variables)
     if not work.stopped:
         try:
@@ -94,16 +99,16 @@ def rollback(
     report = work.report(done)
     kept = "stopped" if work.stopped else "failed" if _status(done) else "finished"
     report = work.keeper.finish(report, kept, work.common.output)
-    if common.output is not None:
+    if work.common.output is not None:
         from hostmend.cli.work import write_report
 
-        write_report(report, common.output)
+        write_report(report, work.common.output)
     if work.stopped:
         raise StoppedError("stopped; `hostmend rollback --list` says what each host has taken back by now")
-    if common.format == "json":
+    if work.common.format == "json":
         sys.stdout.write(json.dumps(report, indent=1, allow_nan=False) + "\n")
         return _status(done)
-    return _tell(common.format, done, "What went back")
+    return _tell(work.common.format, done, "What went back")
 
 
 def _list(work: Any) -> int:

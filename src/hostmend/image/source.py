@@ -59,13 +59,7 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
         stamp = time.strftime("%Y%m%d", time.gmtime(archive.epoch_now()))
         output = f"hostmend-{suite}-{os.uname().machine}-{stamp}.tar"
     if output.startswith(storage.PREFIX):
-        images = storage.engine()
-        name = output.removeprefix(storage.PREFIX)
-        if not NAME.match(name.replace("/", "-").replace("@", "-")):
-            raise HostmendError(f"{name!r} is no name of an image")
-        if images.exists(name) and not force:
-            raise HostmendError(f"there is an image {name} already: --force replaces it")
-        return Target("storage", name=name)
+        return _in_storage(output.removeprefix(storage.PREFIX), force)
     path = Path(output).expanduser().absolute()
     if os.path.lexists(path) and not force:
         raise HostmendError(f"{path} exists already: --force replaces it")
@@ -75,12 +69,7 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
     if os.path.lexists(path):
         _replaceable(path, kind)
     if source is not None and not source.startswith(storage.PREFIX):
-        given, goal = Path(source).expanduser().resolve(), path.parent.resolve() / path.name
-        # Everything lies in /, which is refused for running.
-        if given.is_dir() and given in goal.parents and given != Path("/"):
-            raise HostmendError(f"{path} lies in {source}, which stays as it is: name a place outside")
-        if goal in given.parents:
-            raise HostmendError(f"{source} lies in {path}, which would be replaced: name another place")
+        _apart(path, source)
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -90,6 +79,26 @@ def target(output: str | None, source: str | None, in_place: bool, suite: str, f
         endings = ", ".join(archive.COMPRESSORS)
         raise HostmendError(f"{path.name}: name a tarball ({endings}), a directory, or {storage.PREFIX}NAME")
     return Target(kind, path)
+
+
+def _in_storage(name: str, force: bool) -> Target:
+    """Return the image of the container engine's storage that has the name."""
+    images = storage.engine()
+    if not NAME.match(name.replace("/", "-").replace("@", "-")):
+        raise HostmendError(f"{name!r} is no name of an image")
+    if images.exists(name) and not force:
+        raise HostmendError(f"there is an image {name} already: --force replaces it")
+    return Target("storage", name=name)
+
+
+def _apart(path: Path, source: str) -> None:
+    """Complain where the image would go into its source, or take its place."""
+    given, goal = Path(source).expanduser().resolve(), path.parent.resolve() / path.name
+    # Everything lies in /, which is refused for running.
+    if given.is_dir() and given in goal.parents and given != Path("/"):
+        raise HostmendError(f"{path} lies in {source}, which stays as it is: name a place outside")
+    if goal in given.parents:
+        raise HostmendError(f"{source} lies in {path}, which would be replaced: name another place")
 
 
 def _replaceable(path: Path, kind: str) -> None:

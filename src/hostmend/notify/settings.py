@@ -255,10 +255,7 @@ def _rules(name: str, given: _Lined, top: _Lined, teller: _Teller) -> dict[str, 
             teller.stop(at, key, f"channel {name}: {words}" if at is given else words)
 
         if key == "time_zone":
-            try:
-                zone = made["zone"] = zoneinfo.ZoneInfo(str(value))
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-                stop(f"no such time zone: {value}")
+            zone = made["zone"] = _zone(value, stop)
         elif key == "at_least":
             if value not in exit_status.GRAVITY:
                 stop(f"at_least is one of {', '.join(GRADES)}, not {value}")
@@ -282,6 +279,13 @@ def _rules(name: str, given: _Lined, top: _Lined, teller: _Teller) -> dict[str, 
         else:
             made[key] = value
     return made
+
+
+def _zone(value: Any, stop: Stop) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(str(value))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        stop(f"no such time zone: {value}")
 
 
 def _names(key: str, value: Any, stop: Stop) -> tuple[str, ...]:
