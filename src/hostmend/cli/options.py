@@ -247,9 +247,9 @@ def gather(given: dict[str, Any]) -> Common:
 
 def _waivers(inventory: tuple[str, ...]) -> Path | None:
     """Return this machine's waivers where it is what is meant; complain of a file that cannot be taken before anything runs."""
-    from hostmend import ansible_run, waivers
+    from hostmend import ansible_config, waivers
 
-    if not inventory and not ansible_run.UserConfig(os.environ).has_inventory():
+    if not inventory and not ansible_config.UserConfig(os.environ).has_inventory():
         from hostmend.cli.waive import this_machine
 
         waivers.load(this_machine())

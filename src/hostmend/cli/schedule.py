@@ -225,9 +225,9 @@ def _options(given: tuple[str, ...], risk: str | None) -> tuple[str, ...]:
 @click.option("--format", "format_", type=click.Choice(("table", "json")), default="table")
 def list_(format_: str) -> int:
     """List the schedules, with the last result and the next run of each."""
-    from hostmend.schedule import manage
+    from hostmend.schedule import listing
 
-    rows = manage.listed(places())
+    rows = listing.listed(places())
     if format_ == "json":
         sys.stdout.write(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         return OK

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hostmend import ansible_run, catalog, waivers
+from hostmend import ansible_config, catalog, waivers
 from hostmend.core.errors import HostmendError, near
 from hostmend.report.text import visible
 
@@ -41,7 +41,7 @@ def place(inventory: str | None, file: Path | None) -> Path:
 
 def own_inventory() -> str | None:
     """Return the inventory of the user's own configuration of Ansible."""
-    config = ansible_run.UserConfig(os.environ)
+    config = ansible_config.UserConfig(os.environ)
     given = os.environ.get("ANSIBLE_INVENTORY")
     if given:
         return given.split(",")[0]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hostmend.core.errors import HostmendError
 from hostmend.core.exit_status import one_line
 from hostmend.schedule import account, calendar, files
-from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, status_of, variables, vaults
-from hostmend.schedule.runner import FOLDER, KILLED
+from hostmend.schedule.inventory import connects_locally, hosts_of
+from hostmend.schedule.model import CRON, SYSTEMD, USER, Places, Schedule, environment, names, read, variables, vaults
+from hostmend.schedule.runner import FOLDER
 
 Command = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -215,13 +215,13 @@ class Installer:
         for one in schedule.inventory:
             argv += ["-i", one]
         done = self._as_user(schedule, argv)
-        hosts = None if done.returncode else _hosts(done.stdout)
+        hosts = None if done.returncode else hosts_of(done.stdout)
         if hosts is None:
             raise HostmendError(f"the inventory cannot be read as the user {schedule.user}: {_last(done)}")
         if not hosts:
             raise HostmendError(f"there is no host in {', '.join(schedule.inventory)} that the user {schedule.user} can see")
         here = any(isinstance(one, dict) and one.get("ansible_connection") == "local" for one in hosts.values())
-        return here or _connects_locally(schedule.options)
+        return here or connects_locally(schedule.options)
 
     def _as_user(self, schedule: Schedule, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         found = account.entry(schedule.user)
@@ -383,85 +383,6 @@ def _processes(uid: int) -> Iterator[int]:
                 yield int(path.name)
 
 
-def listed(places: Places, run: Command = command) -> list[dict[str, Any]]:
-    """Return each schedule with its next run and its last result."""
-    made = []
-    for name in names(places):
-        schedule = read(places.config(name))
-        status = status_of(places, name)
-        last = (status.get("runs") or [{}])[0]
-        result = status.get("result") or "never ran"
-        said = (last.get("said") or [""])[-1] if result in ("failed", "stopped") else ""
-        running, gone = _running(status)
-        if gone:
-            result, said = "failed", KILLED
-        elif result in ("ok", "never ran") and (why := _killed(schedule, run)):
-            result, said = "failed", why
-        made.append(
-            {
-                "name": name,
-                "what": f"remediate up to {schedule.remediate}" if schedule.remediate else "audit",
-                "on_calendar": schedule.on_calendar,
-                "backend": schedule.backend,
-                "user": schedule.user,
-                "inventory": list(schedule.inventory),
-                "reports": schedule.report_to or str(places.folder(name) / "reports"),
-                "next": _next(schedule, run),
-                "running": running,
-                "last": last.get("finished") or "",
-                "result": result,
-                **{key: last.get(key) for key in ("run", "code", "score", "open", "unknown")},
-                "said": said,
-            }
-        )
-    return made
-
-
-def _running(status: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return since when a run is at work, '' where none is, and whether one was that is gone without a word."""
-    found = status.get("running")
-    if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
-        return "", False
-    alive = Path(f"/proc/{found['pid']}").exists()
-    return (str(found.get("started")) if alive else ""), not alive
-
-
-def _killed(schedule: Schedule, run: Command) -> str:
-    """Return why the unit has failed, though its last run has kept no such result: it was killed, or the disk was full."""
-    if schedule.backend != SYSTEMD:
-        return ""
-    found = _shown(run, schedule.unit("service"), "Result")
-    if found.get("ActiveState") != "failed":
-        return ""
-    unit = schedule.unit("service").removesuffix(".service")
-    return f"its unit failed ({found.get('Result')}) and kept no result: journalctl -u {unit}"
-
-
-def _shown(run: Command, unit: str, name: str) -> dict[str, str]:
-    """Return the state of a unit and one more of its properties."""
-    done = run(["systemctl", "show", "-p", "ActiveState", "-p", name, unit])
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-
-def _next(schedule: Schedule, run: Command) -> str:
-    if schedule.backend == CRON:
-        return calendar.next_cron(calendar.to_cron(schedule.on_calendar))
-    found = _shown(run, schedule.unit("timer"), "NextElapseUSecRealtime")
-    if found.get("ActiveState") != "active":
-        return "never: its timer is stopped"
-    return found.get("NextElapseUSecRealtime", "") or "running now"
-
-
-def _hosts(text: str) -> dict[str, Any] | None:
-    """Return the hosts that ansible-inventory lists, each with its variables; None where it lists nothing."""
-    try:
-        found = json.loads(text)
-        made: dict[str, Any] = {one: {} for group in found.values() for one in group.get("hosts", ())}
-        return {**made, **found["_meta"]["hostvars"]}
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-
-
 def _text(path: Path) -> str | None:
     try:
         return path.read_text("utf-8")
@@ -473,8 +394,3 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     telling = [line for line in lines if "ERROR" in line or "rror:" in line or "denied" in line or "hostmend:" in line]
     return one_line((telling or lines or [f"exit status {done.returncode}"])[-1].removeprefix("hostmend: "), 300)
-
-
-def _connects_locally(options: Sequence[str]) -> bool:
-    text = " ".join(options)
-    return any(one in f"{text} " for one in ("-c local ", "--connection local ", "--connection=local ", "-clocal "))

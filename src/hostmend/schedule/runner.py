@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import datetime
 import fcntl
 import json
@@ -26,14 +25,13 @@ from hostmend.cli import say
 from hostmend.core.errors import HostmendError
 from hostmend.core.exit_status import CANNOT, OK, OPEN, STOPPED, one_line
 from hostmend.retention import Keep
-from hostmend.schedule import account
+from hostmend.schedule import account, orphans
 from hostmend.schedule.files import GRACE
 from hostmend.schedule.model import CRON, Places, Schedule, read, status_of, variables, vaults
 
 #: Runs that the status file tells of, and lines of what the last one said.
 KEPT_RUNS, SAID = 500, 12
 POLL_SECONDS = 2.0
-PR_SET_CHILD_SUBREAPER = 36
 KILLED = "it was killed, or the machine went down, before it could say how it ended"
 STAMP = "%Y%m%dT%H%M%SZ"
 FOLDER = re.compile(r"\d{8}T\d{6}Z")
@@ -128,39 +126,6 @@ def _release(handles: list[int]) -> None:
         os.close(handle)
 
 
-def adopt() -> None:
-    """Have what the run leaves behind, such as SSH's shared connections, become children of this process."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end_orphans(seconds: float = 5.0) -> None:
-    """End what the run has left behind: the unit is done when its run is, and its user can be removed."""
-    deadline = time.monotonic() + seconds
-    number = signal.SIGTERM
-    while True:
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        left = _children()
-        if not left or time.monotonic() > deadline + seconds:
-            return
-        for pid in left:
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
-        time.sleep(0.1)
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL
-
-
-def _children() -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError, ValueError):
-        for task in Path("/proc/self/task").iterdir():
-            found += [int(one) for one in (task / "children").read_text("ascii").split()]
-    return found
-
-
 @dataclass
 class Child:
     """The run itself, in a process of its own."""
@@ -173,7 +138,7 @@ class Child:
 
     def run(self) -> int:
         """Return the exit status; the run is stopped when its time is up, or when somebody stops this process."""
-        adopt()
+        orphans.adopt()
         child = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True, errors="replace",
             cwd=self.cwd,
@@ -192,7 +157,7 @@ class Child:
         finally:
             for one, handler in kept.items():
                 signal.signal(one, handler)
-            end_orphans()
+            orphans.end_orphans()
             reader.join(5)
 
     def _wait(self, child: subprocess.Popen[str]) -> int:

@@ -7,7 +7,6 @@ report of a run is kept, so that it can be rendered again; the tables beside it 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hostmend.core.errors import StoreError
+from hostmend.store.rows import clean, rows_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -46,14 +46,6 @@ def location(environ: Mapping[str, str] | None = None) -> str:
 
 def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def clean(text: Any, limit: int = 600) -> str:
-    """Return text that every database takes, in an index too: no NUL, no lone surrogate, not too long."""
-    made = str(text).replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
-    if len(made) <= limit:
-        return made
-    return f"{made[: limit - 17]} {hashlib.sha256(made.encode()).hexdigest()[:16]}"
 
 
 class Store:
@@ -216,9 +208,9 @@ class Store:
         done = connection.execute(tables.runs.update().where(tables.runs.c.id == identity).values(row))
         if not done.rowcount:
             connection.execute(tables.runs.insert().values(id=identity, controller="", pid=os.getpid(), **row))
-        for table, rows in _rows(report):
-            if rows:
-                connection.execute(table.insert(), rows)
+        for table, added in rows_of(report):
+            if added:
+                connection.execute(table.insert(), added)
 
     def identity(self, name: str) -> str:
         """Return the id of a run of which ``name`` is the id or its unique beginning."""
@@ -353,49 +345,6 @@ class Store:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-
-
-def _rows(report: Mapping[str, Any]) -> list[tuple[Any, list[dict[str, Any]]]]:
-    """Return the rows that a report makes in each table."""
-    from hostmend.store import tables
-
-    run = str(report["run"]["id"])
-    hosts: list[dict[str, Any]] = []
-    findings: list[dict[str, Any]] = []
-    changes: list[dict[str, Any]] = []
-    for name, host in report["hosts"].items():
-        about = {"run_id": run, "host": clean(name)}
-        hosts.append(
-            {**about, "status": host["status"], "score": host["score"], "reason": clean(host.get("reason") or "")}
-        )
-        seen: set[tuple[str, str]] = set()
-        for one in host["findings"]:
-            identity = clean(one["check"]), clean(one.get("resource") or "")
-            if identity in seen:
-                continue
-            seen.add(identity)
-            findings.append(
-                {
-                    **about,
-                    "check": identity[0],
-                    "resource": identity[1],
-                    "class": clean(one.get("class") or ""),
-                    "kind": clean(one.get("kind") or ""),
-                    "status": clean(one["status"]),
-                    "grade": clean(one.get("level") or one.get("severity") or ""),
-                    "outcome": one.get("outcome"),
-                }
-            )
-        for place, one in enumerate(host.get("changes") or ()):
-            changes.append(
-                {
-                    **about,
-                    "place": place,
-                    "predicted": report["run"].get("mode") == "check",
-                    **{key: clean(one.get(key) or "") for key in ("role", "kind", "name", "action")},
-                }
-            )
-    return [(tables.run_hosts, hosts), (tables.findings, findings), (tables.changes, changes)]
 
 
 def _private_file(path: Path) -> None:

@@ -143,13 +143,13 @@ _KEY = ("scope", "host", "check", "resource")
 
 
 def clean_host(name: str) -> str:
-    from hostmend.store import clean
+    from hostmend.store.rows import clean
 
     return clean(name)
 
 
 def _row(where: str, host: str, key: Key, earlier: FindingHistory) -> dict[str, Any]:
-    from hostmend.store import clean
+    from hostmend.store.rows import clean
 
     about = {"scope": where, "host": host, "check": clean(key[0]), "resource": clean(key[1])}
     return {**about, "there": earlier.present, "since": earlier.since, "run_id": earlier.run, "mended": earlier.mended}

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hostmend import ansible_run, run_directory
-from hostmend.ansible_run import Request, Stop, UserConfig
+from hostmend.ansible_config import UserConfig
+from hostmend.ansible_run import Request, Stop
 from hostmend.core import exit_status
 from hostmend.events import Run
 from tests.support.paths import ROOT

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hostmend import ansible_run
+from hostmend import ansible_config, ansible_run
 from hostmend.agent import report_store
 from hostmend.core.errors import HostmendError, StoreError
 from hostmend.report import formats, model
@@ -141,9 +141,9 @@ def test_an_output_that_is_full_or_closed_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["C", "POSIX", "nosuch.ISO-8859-1"])
 def test_ansible_has_a_locale_of_utf8(name: str) -> None:
-    made = ansible_run.environment(ROOT, ansible_run.UserConfig({"LC_ALL": name}))
+    made = ansible_run.environment(ROOT, ansible_config.UserConfig({"LC_ALL": name}))
     assert made["LC_ALL"].upper().replace("-", "").endswith("UTF8")
-    assert "LC_ALL" not in ansible_run.environment(ROOT, ansible_run.UserConfig({"LC_ALL": made["LC_ALL"]}))
+    assert "LC_ALL" not in ansible_run.environment(ROOT, ansible_config.UserConfig({"LC_ALL": made["LC_ALL"]}))
 
 
 def test_a_store_that_a_newer_hostmend_has_made_is_never_written_to(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from hostmend.cli import main
 from hostmend.cli import schedule as cli
 from hostmend.core.errors import HostmendError
 from hostmend.retention import Keep
-from hostmend.schedule import account, calendar, files, manage, model, runner
+from hostmend.schedule import account, calendar, files, listing, manage, model, runner
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 AUDIT = model.Schedule("nightly", "daily", model.SYSTEMD, user=ME, python="/opt/hostmend/bin/python", jitter=0, wait=0)
@@ -238,7 +238,7 @@ def test_it_is_installed_changed_left_as_it_is_and_removed_without_a_trace(
     assert installer.install(later, replace=True)
     assert (places.units / "hostmend-nightly-held.timer").is_file()
     assert installer.would_change(AUDIT) and not installer.would_change(later)
-    [row] = manage.listed(places, Systemd())
+    [row] = listing.listed(places, Systemd())
     assert (row["name"], row["on_calendar"], row["result"]) == ("nightly", "weekly", "never ran")
     manage.Remover(places, Systemd()).remove("nightly")
     left = before - tree(places.root)
@@ -277,10 +277,10 @@ def test_a_run_that_was_killed_is_listed_as_failed(places: model.Places, install
     places.status("nightly").write_text('{"result": "ok", "runs": [{"finished": "2026-11-25T02:31:00Z", "code": 0}]}')
     systemd = Systemd()
     systemd.answers["show"] = (0, "ActiveState=failed\nResult=signal\n")
-    [row] = manage.listed(places, systemd)
+    [row] = listing.listed(places, systemd)
     assert row["result"] == "failed" and row["said"].startswith("its unit failed (signal) and kept no result")
     systemd.answers["show"] = (0, "ActiveState=inactive\nResult=success\n")
-    [row] = manage.listed(places, systemd)
+    [row] = listing.listed(places, systemd)
     assert (row["result"], row["said"]) == ("ok", "")
 
 
@@ -402,7 +402,7 @@ def test_a_run_leaves_its_report_and_its_result(one: model.Schedule, places: mod
 def test_a_run_that_was_killed_is_told_by_the_next(one: model.Schedule, places: model.Places) -> None:
     started = {"started": "2026-11-25T02:30:00Z", "pid": 4194305}  # above the highest number of a process
     places.status("nightly").write_text(json.dumps({"result": "ok", "runs": [{"code": 0, "said": []}], "running": started}))
-    [row] = manage.listed(places, Systemd())
+    [row] = listing.listed(places, Systemd())
     assert (row["result"], row["said"], row["running"]) == ("failed", runner.KILLED, "")
     assert runner.run("nightly", places) == 0
     made = status(places)
@@ -415,13 +415,13 @@ def test_a_run_at_work_is_listed(one: model.Schedule, places: model.Places, monk
     child = runner.Child.run
 
     def run(self: runner.Child) -> int:
-        seen.extend(manage.listed(places, Systemd()))
+        seen.extend(listing.listed(places, Systemd()))
         return child(self)
 
     monkeypatch.setattr(runner.Child, "run", run)
     assert runner.run("nightly", places) == 0
     assert seen[0]["running"] == status(places)["runs"][0]["started"]
-    assert manage.listed(places, Systemd())[0]["running"] == ""
+    assert listing.listed(places, Systemd())[0]["running"] == ""
 
 
 def test_a_run_that_did_not_come_to_its_turn_hides_none_at_work(one: model.Schedule, places: model.Places) -> None:

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +19,13 @@ from typing import Any
 
 import jinja2
 import yaml
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hostmend import catalog as catalogue
 from hostmend.core.finding import GRADES, RISKS, grade
 from hostmend.report import grouping, model
+from hostmend.report.html.commands import command, rehearse
+from hostmend.report.html.evidence import evidence
 from hostmend.report.text import visible, words_of_age
 
 HERE = Path(__file__).parent
@@ -32,8 +33,6 @@ HERE = Path(__file__).parent
 EVIDENCE_OF_PASSED = 2000
 #: Above this many hosts a host's findings are folded until asked for.
 OPEN_HOSTS = 8
-TEXT_LIMIT = 2000
-LIST_LIMIT = 40
 ATTENTION = ("open", "unknown", "waived", "not_assessed")
 
 
@@ -358,32 +357,6 @@ def _trend(points: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
     return [(round(10 + index * step), score) for index, score in enumerate(scores)] if len(scores) > 1 else []
 
 
-def command(run: Mapping[str, Any], finding: Mapping[str, Any], hosts: Iterable[str]) -> str:
-    """Return the command line that mends the check of ``finding`` on ``hosts``; empty where no role does."""
-    if not (finding.get("fix") or {}).get("role") or finding["fix"].get("risk") == "manual":
-        return ""
-    argv = [*_remediate(run), "--only", str(finding["check"])]
-    names = list(hosts)
-    if names and len(names) <= 6:
-        argv += ["--limit", ",".join(names)]
-    return shlex.join(argv)
-
-
-def rehearse(run: Mapping[str, Any], groups: Iterable[Mapping[str, Any]]) -> str:
-    """Return the command line that shows what all fixes would change; empty where no role fixes anything."""
-    if run.get("mode") == "check" or not any(command(run, group["finding"], ()) for group in groups):
-        return ""
-    return shlex.join([*_remediate(run), "--check"])
-
-
-def _remediate(run: Mapping[str, Any]) -> list[str]:
-    inventory = run.get("inventory") or ()
-    argv = ["hostmend", "remediate"]
-    for one in [inventory] if isinstance(inventory, str) else inventory:
-        argv += ["-i", str(one)]
-    return [*argv, "-b"] if run.get("become") else argv
-
-
 def _moment(value: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(str(value).replace("Z", "+00:00"))
@@ -404,36 +377,3 @@ def _took(run: Mapping[str, Any]) -> str:
     if seconds < 0:
         return ""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def evidence(value: Any, depth: int = 0) -> Markup:
-    """Return evidence, any JSON, as nested lists of names and values."""
-    if isinstance(value, Mapping):
-        if depth > 1:
-            return Markup(", ").join(
-                Markup("<b>{}</b> {}").format(visible(k), evidence(v, depth + 1)) for k, v in value.items()
-            )
-        rows = [
-            Markup("<dt>{}</dt><dd>{}</dd>").format(visible(k), evidence(v, depth + 1))
-            for k, v in list(value.items())[:LIST_LIMIT]
-        ]
-        return Markup("<dl>{}{}</dl>").format(Markup("").join(rows), _more(len(value)))
-    if isinstance(value, (list, tuple)):
-        if not value:
-            return Markup("<i>\N{EN DASH}</i>")
-        rows = [Markup("<li>{}</li>").format(evidence(one, depth + 2)) for one in value[:LIST_LIMIT]]
-        return Markup("<ul>{}{}</ul>").format(Markup("").join(rows), _more(len(value)))
-    if value is None or isinstance(value, bool):
-        return Markup("<i>{}</i>").format({None: "null", True: "true", False: "false"}[value])
-    text = str(value)
-    if len(text) > TEXT_LIMIT:
-        text = f"{text[:TEXT_LIMIT]} \N{HORIZONTAL ELLIPSIS} (+{len(text) - TEXT_LIMIT})"
-    return escape(visible(text))
-
-
-def _more(count: int) -> Markup:
-    return (
-        Markup("<li>\N{HORIZONTAL ELLIPSIS} (+{})</li>").format(count - LIST_LIMIT)
-        if count > LIST_LIMIT
-        else Markup("")
-    )

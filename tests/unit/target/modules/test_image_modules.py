@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import Host
-from ansible_collections.hostmend.hardening.plugins.modules import redis_access, service_mask
+from ansible_collections.hostmend.hardening.plugins.module_utils.software import service_units
+from ansible_collections.hostmend.hardening.plugins.modules import redis_access
 
 CONF = "# kept\nbind 0.0.0.0\nprotected-mode no\nport 6379\n"
 
@@ -62,15 +63,15 @@ def test_units_of_an_image_are_read_from_their_files(tmp_path, monkeypatch):
         (tmp_path / "usr/lib/systemd/system" / name).write_text("[Install]\nWantedBy=x\n")
     (tmp_path / "etc/systemd/system/multi-user.target.wants/a.service").symlink_to("/usr/lib/systemd/system/a.service")
     (tmp_path / "etc/systemd/system/b.service").symlink_to("/dev/null")
-    monkeypatch.setattr(service_mask, "Host", lambda running: Host(str(tmp_path), running=running))
+    monkeypatch.setattr(service_units, "Host", lambda running: Host(str(tmp_path), running=running))
     called: list[list[str]] = []
     module = SimpleNamespace(run_command=lambda argv, **_more: called.append(argv) or (0, "", ""),
                              get_bin_path=lambda _name: tools.get(_name))
     tools: dict[str, str] = {}
-    with pytest.raises(service_mask.Trouble, match="no systemctl"):
-        service_mask.ImageUnits(module, ["a.service"], 1).read()
+    with pytest.raises(service_units.Trouble, match="no systemctl"):
+        service_units.ImageUnits(module, ["a.service"], 1).read()
     tools["systemctl"] = "/bin/systemctl"
-    units = service_mask.ImageUnits(module, ["a.service", "b.service", "none.service"], 1)
+    units = service_units.ImageUnits(module, ["a.service", "b.service", "none.service"], 1)
     wanted = units.wanted(units.read())
     assert wanted == {"a.service": ["disabled", "masked"]}
     units.switch_off(wanted)
