@@ -27,11 +27,12 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.policy import m
 from ansible_collections.hostmend.hardening.plugins.module_utils.policy import select
 from ansible_collections.hostmend.hardening.plugins.module_utils.printable import json_safe
 from ansible_collections.hostmend.hardening.plugins.module_utils.printable import printable
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import sentence
 
 __all__ = ("PolicyError", "complete", "failed_units", "json_safe", "merge", "printable", "run", "select", "where")
 
-ENDED = "the detector was ended before it was done"
-NOTHING_SAID = "the detector said nothing about this check"
+ENDED = sentence("engine.ended", "the detector was ended before it was done")
+NOTHING_SAID = sentence("engine.nothing_said", "the detector said nothing about this check")
 #: Readings of a host, each by the name of its method, that are made before the detectors begin where several want them.
 SHARED = ("processes", "listeners", "units", "packages", "firewall")
 #: The most that a class may say, in bytes, and the most memory that it may take beside what all have.
@@ -67,7 +68,7 @@ def run(host: Any, detectors: Mapping[str, Any], policies: Mapping[str, Any], ti
     for work in works:
         status, reason, said = work.status, work.reason, work.findings
         if status == "timeout":
-            reason = "not done within %g s" % min(class_timeout, timeout)
+            reason = sentence("engine.timeout", "not done within {seconds} s", seconds="%g" % min(class_timeout, timeout))
         if status == "ok":
             facts[work.name] = work.facts
         checked, complaint = complete(work.name, work.detector.CHECKS, said, reason)
@@ -136,7 +137,8 @@ class _Work(object):
         except ValueError:
             self.status, self.reason = "failed", ENDED
             return
-        self.status, self.reason = ("failed", "the detector failed: %s" % failure) if failure else ("ok", "")
+        self.status, self.reason = (
+            "failed", sentence("engine.failed", "the detector failed: {failure}", failure=failure)) if failure else ("ok", "")
 
 
 class _Worker(object):
@@ -177,7 +179,8 @@ class _Worker(object):
         self.parts.append(data)
         self.size += len(data)
         if not data or self.size > MOST_SAID:
-            work.status, work.reason = "failed", ENDED if not data else "the detector said too much"
+            work.status, work.reason = "failed", ENDED if not data else sentence(
+                "engine.too_much", "the detector said too much")
             work.seconds = time.monotonic() - self.began
             return None
         if not data.endswith(b"\n"):
@@ -232,7 +235,8 @@ def _hand_out(host: Any, works: Sequence[_Work], waiting: List[int], workers: Li
                 if workers:
                     return
                 for number in waiting:
-                    works[number].status, works[number].reason = "failed", "no process can be started: %s" % error.strerror
+                    works[number].status, works[number].reason = "failed", sentence(
+                        "engine.no_process", "no process can be started: {error}", error=error.strerror)
                 del waiting[:]
                 return
             workers.append(idle[0])

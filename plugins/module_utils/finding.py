@@ -11,6 +11,9 @@ single case differs from the catalogue's default. A risk below the default is no
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import Sentence
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import as_data
+
 STATUSES = ("open", "passed", "waived", "not_applicable", "unknown", "not_assessed")
 
 
@@ -25,7 +28,7 @@ def finding(check: str, resource: str, status: str, effective: Any = None, persi
     :param effective: evidence of what runs now. A plain dict, never a secret in it.
     :param persistent: evidence of what will hold after a reboot (files, enablement).
     :param observed: evidence from probing.
-    :param reason: why, in one plain English sentence; required of ``unknown``.
+    :param reason: why, in one plain English sentence; required of ``unknown``. A ``Sentence`` is shown in the reader's language.
     :param affects: whom the fix would disturb, one line each (connected clients, containers ...).
     :param remedy: all that the role reads of the finding: a plain dict, as its module takes it. No report shows it.
     """
@@ -43,8 +46,10 @@ def finding(check: str, resource: str, status: str, effective: Any = None, persi
         "status": status,
         "resource": resource,
         "evidence": evidence,
-        "reason": reason,
+        "reason": str(reason),
     }
+    if isinstance(reason, Sentence):
+        made["reason_id"], made["reason_params"] = reason.id, as_data(reason)["params"]
     for name, part in (("severity", severity), ("level", level), ("risk", risk)):
         if part is not None:
             made[name] = part

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from ansible_collections.hostmend.hardening.plugins.module_utils.host.model import CommandResult
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import sentence
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHUNK = 65536
@@ -28,9 +29,10 @@ def run(argv, seconds, stdin=b"", env=None, limit=8 * 1024 * 1024):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings, cwd="/",
                                    close_fds=True, start_new_session=True)
     except FileNotFoundError:
-        return CommandResult(argv, None, "", "", "not found")
+        return CommandResult(argv, None, "", "", sentence("host.not_found", "not found"))
     except (OSError, ValueError) as error:
-        return CommandResult(argv, None, "", "", "could not be started: %s" % error)
+        return CommandResult(argv, None, "", "", sentence(
+            "host.not_started", "could not be started: {error}", error=str(error)))
     failure, parts = _converse(process, stdin, seconds, limit)
     _end(process)
     out, err = (b"".join(part).decode("utf-8", "surrogateescape") for part in parts)
@@ -51,7 +53,7 @@ def _converse(process, stdin, seconds, limit):
         while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
-                return "timed out after %g s" % seconds, parts
+                return _timed_out(seconds), parts
             for key, unused in selector.select(left):
                 if key.data is None:
                     try:
@@ -73,13 +75,17 @@ def _converse(process, stdin, seconds, limit):
                     continue
                 size += len(data)
                 if size > limit:
-                    return "output over %d bytes" % limit, parts
+                    return sentence("host.output_over", "output over {limit} bytes", limit=int(limit)), parts
                 parts[key.data].append(data)
     try:
         process.wait(max(0.01, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return "timed out after %g s" % seconds, parts
+        return _timed_out(seconds), parts
     return "", parts
+
+
+def _timed_out(seconds):
+    return sentence("host.timed_out", "timed out after {seconds} s", seconds="%g" % seconds)
 
 
 def _end(process):

@@ -19,6 +19,7 @@ import yaml
 
 from hostmend.core.catalog_model import Catalog, Check, Fix, IssueClass, Option, Text, join
 from hostmend.core.finding import KINDS, LEVELS, RISKS, SEVERITIES
+from hostmend.core.sentences import placeholders
 
 __all__ = (
     "LANGUAGES",
@@ -61,17 +62,19 @@ def load(directory: str | Path | None = None) -> Catalog:
 @functools.lru_cache(maxsize=8)
 def _load(directory: Path) -> Catalog:
     common: Mapping[str, Option] = {}
+    sentences: Mapping[str, Text] = {}
     shared = directory / "_common.yml"
     if shared.exists():
         reader = _Reader(shared)
-        top = reader.mapping(reader.document, "", {"policy"})
+        top = reader.mapping(reader.document, "", {"policy", "sentences"})
         common = reader.options(top.get("policy"), "policy")
+        sentences = reader.sentences(top.get("sentences"), "sentences")
     classes: dict[str, IssueClass] = {}
     for path in sorted(directory.glob("*.yml")):
         if not path.name.startswith("_"):
             one = parse(path)
             classes[one.name] = one
-    return Catalog(classes, common, _areas(directory / "_areas.yml"))
+    return Catalog(classes, common, _areas(directory / "_areas.yml"), sentences)
 
 
 def _areas(path: Path) -> dict[str, Text]:
@@ -87,7 +90,8 @@ def _areas(path: Path) -> dict[str, Text]:
 def parse(path: Path) -> IssueClass:
     """Return the class that one catalogue file describes."""
     reader = _Reader(path)
-    top = reader.mapping(reader.document, "", {"class", "title", "description", "order", "policy", "remedy", "checks"})
+    known = {"class", "title", "description", "order", "policy", "remedy", "checks", "sentences"}
+    top = reader.mapping(reader.document, "", known)
     name = reader.string(top.get("class"), "class")
     if name != path.stem:
         reader.fail("class", f"is {name!r}, but the file is named {path.stem!r}")
@@ -102,6 +106,7 @@ def parse(path: Path) -> IssueClass:
         checks={key: reader.check(key, value, name) for key, value in checks.items()},
         remedy=reader.remedy(top.get("remedy"), "remedy"),
         order=reader.order(top.get("order", 0), "order"),
+        sentences=reader.sentences(top.get("sentences"), "sentences", f"{name}."),
     )
 
 
@@ -157,6 +162,17 @@ class _Reader:
     def text(self, value: Any, key: str) -> Text:
         texts = self.mapping(value, key, set(LANGUAGES))
         return Text(**{language: self.string(texts.get(language), f"{key}.{language}") for language in LANGUAGES})
+
+    def sentences(self, value: Any, key: str, prefix: str = "") -> dict[str, Text]:
+        """Read templates of sentences; each language of one has the same placeholders."""
+        made = {}
+        for name, one in (self.mapping(value, key, None) if value is not None else {}).items():
+            text = made[name] = self.text(one, f"{key}.{name}")
+            if not _CHECK.match(name) or not name.startswith(prefix):
+                self.fail(f"{key}.{name}", "is not a good id for a sentence")
+            if placeholders(text.en) != placeholders(text.zh_TW):
+                self.fail(f"{key}.{name}", "has other placeholders in one language than in the other")
+        return made
 
     def strings(self, value: Any, key: str) -> tuple[str, ...]:
         if value is None:

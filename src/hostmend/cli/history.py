@@ -133,8 +133,9 @@ def _report(
         from rich.console import Console
 
         from hostmend.report import table
+        from hostmend.report.language import localized
 
-        table.show(found, Console())
+        table.show(localized(found), Console())
         return 0
     else:
         text = render(found, format_ or "table")

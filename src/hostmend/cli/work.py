@@ -152,10 +152,11 @@ class Work:
             sys.stdout.write(json.dumps(filtered(report, self.common.severity), indent=1, allow_nan=False) + "\n")
         else:
             from hostmend.report import table
+            from hostmend.report.language import localized
 
             if self.differences is not None:
                 self.differences.show(Console(highlight=False))
-            table.show(filtered(report, self.common.severity), Console(), files)
+            table.show(localized(filtered(report, self.common.severity)), Console(), files)
             for line in next_steps(report, self.common):
                 say_next(line)
         if self.stopped:

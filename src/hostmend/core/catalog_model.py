@@ -79,18 +79,27 @@ class IssueClass(NamedTuple):
     checks: Mapping[str, Check] = MappingProxyType({})
     remedy: Mapping[str, str] = MappingProxyType({})  # what its role is told of a finding: the type of each member
     order: int = 0  # when its role runs: lower first, then by name
+    sentences: Mapping[str, Text] = MappingProxyType({})  # what its detector gives as reasons
 
 
 class Catalog:
     """All classes, and the options that all of them share."""
 
     def __init__(
-        self, classes: Mapping[str, IssueClass], common: Mapping[str, Option], areas: Optional[Mapping[str, Text]] = None
+        self,
+        classes: Mapping[str, IssueClass],
+        common: Mapping[str, Option],
+        areas: Optional[Mapping[str, Text]] = None,
+        sentences: Mapping[str, Text] = MappingProxyType({}),
     ) -> None:
         self.classes = classes
         self.common = common
         #: What hostmend is for; the areas of a class's name are looked at.
         self.areas: Mapping[str, Text] = areas or {}
+        #: What reasons are made of, by their ids.
+        self.sentences: Dict[str, Text] = dict(sentences)
+        for one in classes.values():
+            self.sentences.update(one.sentences)
         self.checks: Mapping[str, Check] = {check.id: check for one in classes.values() for check in one.checks.values()}
 
     @property

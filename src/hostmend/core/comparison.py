@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hostmend.core import sentences
 from hostmend.core.finding import gravity, identity
 
 _CLEAN = ("passed", "not_applicable")
+_GONE = sentences.reason_members("report.gone", "It is no longer there.")
+_NOT_MADE_AGAIN = sentences.reason_members("report.not_made_again", "The check could not be made again after the remediation.")
 
 Finding = Mapping[str, Any]
 
@@ -60,7 +63,7 @@ def _gone(was: Finding, statuses: set[str]) -> dict[str, Any]:
     return {
         **{key: value for key, value in was.items() if key not in ("evidence", "affects")},
         "status": "passed" if seen else "unknown",
-        "reason": "It is no longer there." if seen else "The check could not be made again after the remediation.",
+        **(_GONE if seen else _NOT_MADE_AGAIN),
         "evidence": {},
         "outcome": "mended" if seen else "unknown",
         "before": "open",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from hostmend.core import sentences
 from hostmend.core.catalog_model import Catalog
 from hostmend.core.errors import HostmendError
 from hostmend.core.finding import RISKS, STATUSES
@@ -37,6 +38,7 @@ MOST_NAMED = 10_000
 LONGEST_FAILURE = 8000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NOTHING_SAID = sentences.reason_members("report.nothing_said", "the host said nothing about this check")
 _REFUSED = "the host's answer is not that of security_facts"
 
 
@@ -262,22 +264,27 @@ def with_minimum_risk(findings: Iterable[dict[str, Any]], catalog: Catalog) -> l
         check, risk = catalog.check(finding["check"]), finding.get("risk")
         if check is not None and risk in RISKS and RISKS.index(risk) < RISKS.index(check.fix.risk):
             note = f"the host calls its fix {risk}, and the catalogue's word counts: {check.fix.risk}"
+            finding = {name: part for name, part in finding.items() if name not in ("reason_id", "reason_params")}
             finding = {**finding, "risk": check.fix.risk, "reason": "; ".join(filter(None, (finding.get("reason"), note)))}
         made.append(finding)
     return made
 
 
 def with_unknowns(
-    findings: Iterable[dict[str, Any]], names: Iterable[str], catalog: Catalog, reason: str
+    findings: Iterable[dict[str, Any]], names: Iterable[str], catalog: Catalog, reason: str | Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the findings, and ``unknown`` with ``reason`` for each check of these classes that none of them is about."""
+    """Return the findings, and ``unknown`` with ``reason`` for each check of these classes that none of them is about.
+
+    :param reason: a text, or the members that give a sentence of the catalogue.
+    """
+    why = {"reason": reason} if isinstance(reason, str) else reason
     made = list(findings)
     reported = {finding["check"] for finding in made}
     for name in sorted(set(names) & set(catalog.classes)):
         for check in catalog.classes[name].checks:
             if check not in reported:
                 made.append(
-                    {"check": check, "class": name, "status": "unknown", "resource": "", "evidence": {}, "reason": reason}
+                    {"check": check, "class": name, "status": "unknown", "resource": "", "evidence": {}, **why}
                 )
     return made
 
@@ -306,7 +313,7 @@ def answer(result: Any, names: Iterable[str], catalog: Catalog) -> dict[str, Any
     if asked and not any(finding["check"] in asked for finding in findings):
         raise HostmendError("the host's answer says nothing of any check that was asked for")
     return {
-        "findings": with_unknowns(findings, names, catalog, "the host said nothing about this check"),
+        "findings": with_unknowns(findings, names, catalog, _NOTHING_SAID),
         "classes": classes(parts["classes"]),
         "system": system(parts["system"]),
         "facts": facts(parts["facts"]),

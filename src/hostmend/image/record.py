@@ -47,6 +47,7 @@ def files(
 ) -> dict[str, str]:
     """Return {name: text} of what the image carries."""
     from hostmend.report import html
+    from hostmend.report.language import localized
 
     now = about(way.root, way)  # the roles may have installed more
     told = {key: str(system[key]) for key in ("id", "version_id", "pretty_name", "manager")}
@@ -60,7 +61,7 @@ def files(
     }
     return {
         "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
-        "report.html": html.render(report),
+        "report.html": html.render(localized(report)),
         "sbom.cdx.json": sbom.render(now["packages"], told, name, epoch),
         "image.json": json.dumps(made, indent=1, allow_nan=False) + "\n",
     }

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hostmend.report.language import localized
+
 #: name of the format -> module and the usual file name
 FORMATS: Mapping[str, tuple[str, str]] = {
     "json": ("", "report.json"),
@@ -24,6 +26,7 @@ def render(report: Mapping[str, Any], name: str) -> str:
     module, _file = FORMATS[name]
     if not module:
         return json.dumps(report, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    report = localized(report)
     found = importlib.import_module(module)
     made: str = found.text(report) if name == "table" else found.render(report)
     return made

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hostmend import catalog as catalogue
-from hostmend.core import comparison
+from hostmend.core import comparison, sentences
 from hostmend.core.errors import place_of
 from hostmend.core.finding import GRADES, HOST_STATUSES, LEVELS, OUTCOMES, RISKS, SEVERITIES, STATUSES, grade
 from hostmend.report import coverage, score
@@ -131,6 +131,7 @@ def _finding(finding: Mapping[str, Any], catalog: catalogue.Catalog, language: s
     made.setdefault("resource", "")
     made.setdefault("evidence", {})
     made.setdefault("reason", "")
+    sentences.keep_sound(made, catalog)
     made["evidence"] = _finite(made["evidence"])
     made.pop("remedy", None)  # what the role is told is no evidence
     check = catalog.check(str(made["check"]))

@@ -10,6 +10,8 @@ import stat
 import time
 from typing import Any, Dict, List, Tuple
 
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import sentence
+
 SECONDS = 2.0
 MOST_DESCRIPTORS = 20000
 MOST_FOUND = 100
@@ -35,7 +37,8 @@ def read(host: Any, least: int, gaps: List[str]) -> List[Dict[str, Any]]:
         for name in names:
             looked += 1
             if looked > MOST_DESCRIPTORS or time.monotonic() > until or len(result) >= MOST_FOUND:
-                gaps.append("not all files that processes hold open were looked at for logs outside /var/log")
+                gaps.append(sentence(
+                    "logrotate.many_open", "not all files that processes hold open were looked at for logs outside /var/log"))
                 return list(result.values())
             path, blocks = _log_of(host, process.pid, name, least)
             if path and path not in result:

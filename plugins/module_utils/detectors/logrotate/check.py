@@ -20,6 +20,7 @@ from ansible_collections.hostmend.hardening.plugins.module_utils.finding import 
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import passed
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import unknown
 from ansible_collections.hostmend.hardening.plugins.module_utils.finding import with_remedies
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import sentence
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import logrotate
 
 CONFIGURATION = logrotate.CONFIGURATION
@@ -29,7 +30,8 @@ RESOURCE = "logrotate"
 def check(facts, policy):
     """Return the findings of the facts."""
     if facts["installed"]:
-        findings = [passed(MISSING, "logrotate", reason="logrotate is installed"), _judge_runs(facts, policy)]
+        findings = [passed(MISSING, "logrotate", reason=sentence("logrotate.installed", "logrotate is installed"))]
+        findings.append(_judge_runs(facts, policy))
         findings += _judge_errors(facts)
         findings += _judge_coverage(facts, policy)
         findings += _judge_retention(facts, policy)
@@ -40,12 +42,12 @@ def check(facts, policy):
 
 def _not_installed(facts, policy):
     large = _current(facts, policy)
-    reason = "logrotate is not installed"
-    others = [not_applicable(one, reason) for one in CHECKS[1:]]
+    others = [not_applicable(one, sentence("logrotate.not_installed", "logrotate is not installed")) for one in CHECKS[1:]]
     if large:
-        return [found(MISSING, "logrotate", reason=reason + " and logs grow",
+        return [found(MISSING, "logrotate", reason=sentence("logrotate.logs_grow", "logrotate is not installed and logs grow"),
                       observed={"large": [one["path"] for one in large]})] + others
-    return [not_applicable(MISSING, "no log below /var/log is so large that it needs rotation")] + others
+    return [not_applicable(MISSING, sentence("logrotate.none_large", "no log below /var/log is so large that it needs rotation"))
+            ] + others
 
 
 def _current(facts, policy):
@@ -63,28 +65,35 @@ def _judge_runs(facts, policy):
     if not facts["live"]:
         parts = {"persistent": dict(parts["persistent"], cron=facts["cron_runs"])}
     if facts["init"] == "none":
-        return not_applicable(NOT_RUNNING, "no init runs here, so nothing can run by schedule" if facts["live"] else
-                              "there is no init in it, so nothing can run by schedule", RESOURCE)
+        return not_applicable(NOT_RUNNING, sentence("logrotate.no_init_runs", "no init runs here, so nothing can run by schedule")
+                              if facts["live"] else
+                              sentence("logrotate.no_init", "there is no init in it, so nothing can run by schedule"), RESOURCE)
     others = [run["source"] for run in facts["runs"] if run["active"] and CONFIGURATION in run["configurations"]]
     if others and not (by_timer or by_cron):
-        return passed(NOT_RUNNING, RESOURCE, reason="by %s" % ", ".join(others[:3]), **parts)
+        return passed(NOT_RUNNING, RESOURCE, reason=sentence("logrotate.by", "by {others}", others=others[:3]), **parts)
     if timer and by_timer and timer.get("enabled") not in ("enabled", "enabled-runtime", "static"):
-        return found(NOT_RUNNING, RESOURCE, reason="logrotate.timer runs, but a boot will not start it", **parts)
+        return found(NOT_RUNNING, RESOURCE, **parts, reason=sentence(
+            "logrotate.not_at_boot", "logrotate.timer runs, but a boot will not start it"))
     if not by_timer and not by_cron:
         more = {} if timer else {"risk": "manual"}
-        return found(NOT_RUNNING, RESOURCE, reason="neither a timer nor cron runs logrotate", **more, **parts)
+        return found(NOT_RUNNING, RESOURCE, **more, **parts, reason=sentence(
+            "logrotate.nothing_runs_it", "neither a timer nor cron runs logrotate"))
     if by_timer and facts["service"].get("masked"):
-        return found(NOT_RUNNING, RESOURCE, reason="logrotate.timer is on, but logrotate.service, which it starts, is masked",
+        return found(NOT_RUNNING, RESOURCE, reason=sentence(
+            "logrotate.service_masked", "logrotate.timer is on, but logrotate.service, which it starts, is masked"),
                      effective=parts["effective"] if facts["live"] else None,
                      persistent=dict(parts["persistent"], masked=["logrotate.service"]))
     if by_timer and facts["service"].get("command"):
-        return found(NOT_RUNNING, RESOURCE, risk="manual", **parts, reason="logrotate.timer is on, but logrotate.service runs "
-                     "%s in place of logrotate" % facts["service"]["command"])
+        return found(NOT_RUNNING, RESOURCE, risk="manual", **parts, reason=sentence(
+            "logrotate.other_command", "logrotate.timer is on, but logrotate.service runs {command} in place of logrotate",
+            command=facts["service"]["command"]))
     age, most = facts["status_age"], float(policy["status_days"])
     if facts["uptime_days"] > most and (age is None or age > most):
-        return found(NOT_RUNNING, RESOURCE, risk="manual", **parts, reason="it is scheduled, but has not run for more "
-                     "than %d days: see systemctl status logrotate" % most)
-    return passed(NOT_RUNNING, RESOURCE, reason="by the timer" if by_timer else "by cron", **parts)
+        return found(NOT_RUNNING, RESOURCE, risk="manual", **parts, reason=sentence(
+            "logrotate.long_ago", "it is scheduled, but has not run for more than {days} days: see systemctl status logrotate",
+            days=int(most)))
+    return passed(NOT_RUNNING, RESOURCE, **parts, reason=sentence("logrotate.by_timer", "by the timer") if by_timer else
+                  sentence("logrotate.by_cron", "by cron"))
 
 
 def _judge_errors(facts):
@@ -95,17 +104,19 @@ def _judge_errors(facts):
         resource = "%s: %s" % (fault["file"], fault["log"] or re.sub(r"\d+", "N", fault["text"])[:80])
         grouped.setdefault(resource, []).append(fault)
     findings = [_broken(resource, faults, facts) for resource, faults in grouped.items()] + _judge_last_run(facts)
-    return findings or [passed(BROKEN, CONFIGURATION, reason="logrotate -d has no complaint")]
+    return findings or [passed(BROKEN, CONFIGURATION, reason=sentence("logrotate.no_complaint", "logrotate -d has no complaint"))]
 
 
 def _broken(resource, faults, facts):
     fault, kinds = faults[0], sorted({fault["kind"] for fault in faults})
     texts = list(dict.fromkeys(fault["text"] for fault in faults))
-    reason, more = "; ".join(texts)[:300], {}
-    why = _unmendable(fault, facts) if len(kinds) == 1 else "two faults meet in it"
+    said, more = "; ".join(texts)[:300], {}
+    reason = sentence("logrotate.complaint", "{said}", said=said)
+    why = _unmendable(fault, facts) if len(kinds) == 1 else sentence("logrotate.two_faults", "two faults meet in it")
     if why:
         more = {"risk": "manual"}
-        reason = reason if why == "other" else "%s: %s" % (reason, why)
+        if why != "other":
+            reason = sentence("logrotate.complaint_and", "{said}: {why}", said=said, why=why)
     return found(BROKEN, resource, reason=reason, **more,
                  persistent={"file": fault["file"], "log": fault["log"], "kind": fault["kind"]})
 
@@ -118,51 +129,63 @@ def _unmendable(fault, facts):
         return ""
     owners = {other["owner"] for other in facts["faults"] if other["kind"] == "su" and other["stanza"] == fault["stanza"]}
     if len(owners) > 1:
-        return "its stanza has folders of several owners (%s), and one su cannot fit them: give each a stanza of its own" % (
-            ", ".join(sorted(owner or "?" for owner in owners)[:5]))
+        return sentence("logrotate.several_owners", "its stanza has folders of several owners ({owners}), and one su cannot fit "
+                        "them: give each a stanza of its own", owners=sorted(owner or "?" for owner in owners)[:5])
     if "" in owners:
-        return "the owner of its folder cannot be told"
+        return sentence("logrotate.nameless_owner", "the owner of its folder cannot be told")
     if fault["owner"].startswith("root "):
-        return "its folder is root's, and su would have root work where others may put links: take their right to write away"
+        return sentence("logrotate.su_root", "its folder is root's, and su would have root work where others may put links: take "
+                        "their right to write away")
     have = fault["su"]
-    return "its stanza says su %s, and the folder is of %s" % (have, fault["owner"]) if have and have != fault["owner"] else ""
+    if have and have != fault["owner"]:
+        return sentence("logrotate.other_su", "its stanza says su {su}, and the folder is of {owner}",
+                        su=have, owner=fault["owner"])
+    return ""
 
 
 def _judge_last_run(facts):
     last = facts["service"].get("last", {})
     if not last.get("failed") or any(fault["text"] for fault in facts["faults"]):
         return []
-    how = "its last run failed (%s)%s" % (last["result"], ": " + last["says"] if last["says"] else "")
+    how = sentence("logrotate.run_failed_says", "its last run failed ({result}): {says}", result=last["result"],
+                   says=last["says"]) if last["says"] else sentence(
+        "logrotate.run_failed", "its last run failed ({result})", result=last["result"])
     if last["changed_since"]:
-        return [unknown(BROKEN, "logrotate.service", how + "; its configuration was changed since, and the next run will tell")]
+        return [unknown(BROKEN, "logrotate.service", sentence(
+            "logrotate.changed_since", "{how}; its configuration was changed since, and the next run will tell", how=how))]
     return [found(BROKEN, "logrotate.service", risk="manual", reason=how, effective={"result": last["result"]})]
 
 
 def _judge_coverage(facts, policy):
-    large = [(one, "it is large, grows, and logrotate leaves it alone") for one in _current(facts, policy)]
-    large += [(one, "%s appends to it, it is large, and logrotate leaves it alone" % one["program"])
+    grows = sentence("logrotate.grows", "it is large, grows, and logrotate leaves it alone")
+    large = [(one, grows) for one in _current(facts, policy)]
+    large += [(one, sentence("logrotate.appended", "{program} appends to it, it is large, and logrotate leaves it alone",
+                             program=one["program"]))
               for one in facts["appended"] if not any(fnmatch.fnmatchcase(one["path"], glob) for glob in policy["ignore"])]
-    large += [(one, "the container's log has no bound, and nothing rotates it; containers made from now on are bounded by "
-                    "max-size in the log options of daemon.json") for one in facts["json_logs"]]
+    unbound = sentence("logrotate.container", "the container's log has no bound, and nothing rotates it; containers made from "
+                       "now on are bounded by max-size in the log options of daemon.json")
+    large += [(one, unbound) for one in facts["json_logs"]]
     if facts["debug"]:
         return [unknown(UNCOVERED, "/var/log", facts["debug"])]
     patterns = [glob for one in facts["rotations"] for glob in one["patterns"]]
     made = []
     for one, reason in large:
         if logrotate.matches(one["path"], patterns):
-            made.append(passed(UNCOVERED, one["path"], reason="logrotate rotates it"))
+            made.append(passed(UNCOVERED, one["path"], reason=sentence("logrotate.rotated", "logrotate rotates it")))
         else:
             idle = next((stanza for stanza in facts["stanzas"] if not stanza["effective"]
                          and logrotate.matches(one["path"], stanza["patterns"])), None)
-            why = one.get("place") or ("%s has a stanza for it that logrotate passes over: mend that file" % idle["file"]
-                                       if idle else "")
-            reason = "%s; %s" % (reason, why) if why else reason
+            why = one.get("place") or (sentence("logrotate.passed_over", "{file} has a stanza for it that logrotate passes over: "
+                                                "mend that file", file=idle["file"]) if idle else "")
+            if why:
+                reason = sentence("logrotate.and_why", "{reason}; {why}", reason=reason, why=why)
             more = {"risk": "manual"} if why or one.get("by_hand") else {}
             made.append(found(UNCOVERED, one["path"], reason=reason, observed={"mebibytes": one["mebibytes"]}, **more))
     gap = next((gap for gap in facts["gaps"] if "/var/log" in gap), "")
     if gap and not any(one["status"] == "open" for one in made):
         made.append(unknown(UNCOVERED, "/var/log", gap))
-    return made or [passed(UNCOVERED, "/var/log", reason="no large log below /var/log goes without rotation")]
+    return made or [passed(UNCOVERED, "/var/log", reason=sentence(
+        "logrotate.all_rotated", "no large log below /var/log goes without rotation"))]
 
 
 def _stanza_of(facts, rotation, taken):
@@ -189,7 +212,8 @@ def _judge_retention(facts, policy):
             taken.add(number)
             kept = _kept_long_enough(facts, int(policy["retention_days"]), rotation, facts["stanzas"][number])
             findings.setdefault(kept["resource"], kept)
-    return list(findings.values()) or [not_applicable(RETENTION, "logrotate rotates none of the logs that have to be kept")]
+    return list(findings.values()) or [not_applicable(RETENTION, sentence(
+        "logrotate.none_kept", "logrotate rotates none of the logs that have to be kept"))]
 
 
 def _kept_long_enough(facts, wanted, rotation, stanza):
@@ -199,21 +223,26 @@ def _kept_long_enough(facts, wanted, rotation, stanza):
     if days is not None and oldest.isdecimal():
         days = min(days, float(oldest))
     if days is None:
-        return unknown(RETENTION, resource, "it is rotated by size, so the days it keeps cannot be told")
+        return unknown(RETENTION, resource, sentence(
+            "logrotate.by_size", "it is rotated by size, so the days it keeps cannot be told"))
     parts = {"effective": {"days": int(days), "wanted": wanted},
              "persistent": {"file": stanza["file"], "log": stanza["patterns"][0],
                             "rotate": math.ceil(wanted / rotation["days"]), "maxage": oldest}}
     if days >= wanted and rotation["early"]:
-        return unknown(RETENTION, resource, "%d days are kept where it stays small (maxsize): how many that are in "
-                       "truth cannot be told" % days, **parts)
+        return unknown(RETENTION, resource, sentence(
+            "logrotate.maxsize", "{days} days are kept where it stays small (maxsize): how many that are in truth cannot be told",
+            days=int(days)), **parts)
     if days >= wanted:
-        return passed(RETENTION, resource, reason="%d days are kept" % days, **parts)
-    reason, more = "%d days are kept, %d are wanted (hostmend_logrotate_retention_days%s)" % (
-        days, wanted, "; six months is what MLPS 2.0 asks" if wanted == 180 else ""), {}
-    need = stanza["mebibytes"] * parts["persistent"]["rotate"] // max(1, stanza["kept"])
-    reason += "; that would take about %d MiB" % need
+        return passed(RETENTION, resource, reason=sentence("logrotate.kept", "{days} days are kept", days=int(days)), **parts)
+    few = sentence("logrotate.too_few_mlps", "{days} days are kept, {wanted} are wanted (hostmend_logrotate_retention_days; six "
+                   "months is what MLPS 2.0 asks)", days=int(days), wanted=wanted) if wanted == 180 else sentence(
+        "logrotate.too_few", "{days} days are kept, {wanted} are wanted (hostmend_logrotate_retention_days)",
+        days=int(days), wanted=wanted)
+    need, more = stanza["mebibytes"] * parts["persistent"]["rotate"] // max(1, stanza["kept"]), {}
+    reason = sentence("logrotate.needs", "{few}; that would take about {need} MiB", few=few, need=need)
     # What is free differs from minute to minute, and is told where it decides.
     if facts["free"] is not None and need > facts["free"] // 2:
         more = {"risk": "manual"}
-        reason += ", and %d MiB are free" % facts["free"]
+        reason = sentence("logrotate.needs_more", "{few}; that would take about {need} MiB, and {free} MiB are free",
+                          few=few, need=need, free=facts["free"])
     return found(RETENTION, resource, reason=reason, **more, **parts)

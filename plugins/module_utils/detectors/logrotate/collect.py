@@ -15,6 +15,7 @@ import time
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.logrotate import appended
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import boot
 from ansible_collections.hostmend.hardening.plugins.module_utils.host import scheduled
+from ansible_collections.hostmend.hardening.plugins.module_utils.sentence import sentence
 from ansible_collections.hostmend.hardening.plugins.module_utils.software import logrotate
 
 CONFIGURATION = logrotate.CONFIGURATION
@@ -48,9 +49,10 @@ def collect(host, policy):
         return facts
     _collect_runs(host, facts)
     if not host.executes:
-        facts["debug"] = "what logrotate makes of its configuration can only be told by running it"
+        facts["debug"] = sentence(
+            "logrotate.only_by_running", "what logrotate makes of its configuration can only be told by running it")
     elif not system.root:
-        facts["debug"] = "not all of the configuration and logs can be read without root"
+        facts["debug"] = sentence("logrotate.needs_root", "not all of the configuration and logs can be read without root")
     else:
         # A job of a package's own may name no file that is there.
         files = [path for run in facts["runs"] if run["active"] for path in run["configurations"]]
@@ -67,12 +69,16 @@ def _ask(host, facts, configuration, seconds):
     """Note what logrotate makes of a configuration."""
     answer = host.run(["logrotate", "-d", configuration], seconds=seconds)
     if answer.code is None:
-        facts["debug"] = facts["debug"] or "logrotate -d %s could not be run: %s" % (configuration, answer.failure)
+        facts["debug"] = facts["debug"] or sentence(
+            "logrotate.not_run", "logrotate -d {configuration} could not be run: {failure}",
+            configuration=configuration, failure=answer.failure)
         return
     text = answer.out + answer.err
     output = logrotate.parse_output(text)
     if not output.rotations and not output.faults and "Handling 0 logs" not in text:
-        facts["debug"] = facts["debug"] or "what logrotate -d %s says could not be understood" % configuration
+        facts["debug"] = facts["debug"] or sentence(
+            "logrotate.not_understood", "what logrotate -d {configuration} says could not be understood",
+            configuration=configuration)
         return
     stanzas = _stanzas(host, facts, output, configuration)
     facts["rotations"] += output.rotations
@@ -117,7 +123,8 @@ def _place(host, log):
     writable = about.st_mode & stat.S_IWOTH or about.st_mode & stat.S_IWGRP and about.st_gid != 0
     if about.st_uid != 0 or not writable or logrotate.su_for_all(host.read(CONFIGURATION) or ""):
         return ""
-    return "%s is root's and others may write to it: take that right away first" % folder
+    return sentence("logrotate.folder_of_others", "{folder} is root's and others may write to it: take that right away first",
+                    folder=folder)
 
 
 def _collect_runs(host, facts):
@@ -135,7 +142,7 @@ def _collect_runs(host, facts):
         try:
             facts["uptime_days"] = float((host.read("/proc/uptime") or "0").split()[0]) / DAY
         except (ValueError, IndexError):
-            facts["gaps"].append("how long the host has been up could not be read")
+            facts["gaps"].append(sentence("logrotate.uptime", "how long the host has been up could not be read"))
     for job in scheduled.read(host, "logrotate"):
         files = logrotate.configurations(job.command)
         if files:
@@ -201,7 +208,7 @@ def _stanzas(host, facts, output, configuration):
         facts["files"].append(name)
         text = host.read(name, MEBIBYTE)
         if text is None:
-            facts["gaps"].append("%s could not be read" % name)
+            facts["gaps"].append(sentence("logrotate.unreadable", "{file} could not be read", file=name))
             continue
         stanzas += logrotate.parse(text, name)
     for stanza in stanzas[:MOST_STANZAS]:
@@ -248,7 +255,7 @@ def _collect_logs(host, facts, policy):
                 facts["large"].append({"path": path, "mebibytes": about.st_blocks * 512 // MEBIBYTE, "place": _place(host, path),
                                        "age_days": (time.time() - about.st_mtime) / DAY})
     if seen >= MOST_FILES:
-        facts["gaps"].append("only %d files below /var/log were looked at" % MOST_FILES)
+        facts["gaps"].append(sentence("logrotate.many_files", "only {most} files below /var/log were looked at", most=MOST_FILES))
     for name in host.list(CONTAINER_LOGS)[:MOST_FILES]:
         path = "%s/%s/%s-json.log" % (CONTAINER_LOGS, name, name)
         try:

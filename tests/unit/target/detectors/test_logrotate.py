@@ -60,7 +60,9 @@ def large(root: Path, name: str) -> None:
 
 def judged(host: FakeHost, **policy: Any) -> dict[tuple[str, str], dict[str, Any]]:
     given = {**POLICY, **policy}
-    found = logrotate.check(json.loads(json.dumps(logrotate.collect(host, given))), given)
+    facts = logrotate.collect(host, given)
+    assert json.loads(json.dumps(facts)) == facts
+    found = logrotate.check(facts, given)
     assert {one["check"] for one in found} == set(logrotate.CHECKS)
     return {(one["check"], one["resource"]): one for one in found}
 
