@@ -14,7 +14,7 @@ UTILS = Path("plugins/module_utils")
 PACKAGE = "ansible_collections.hostmend.hardening.plugins.module_utils"
 #: From the ground up: each may import what is on a lower floor, and its own.
 FLOORS = (
-    ("common",),
+    ("common", "sentence"),
     ("host",),
     ("tls",),
     ("software",),
