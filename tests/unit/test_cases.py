@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -98,3 +99,10 @@ def test_variables_become_options_of_their_class() -> None:
     made = cases.policy([case("redis", "a", vars=variables)], ["redis", "ports"])
     assert made["redis"] == {"words": ["x"]}
     assert made["common"]["management_networks"] == ["10.0.0.0/8"] and made["common"]["classes"] == ["redis"]
+
+
+@pytest.mark.parametrize("path", sorted(cases.CASES.glob("*/*/verify*")) + sorted(cases.CASES.glob("*/*/prepare")), ids=str)
+def test_no_script_negates_a_command(path: Path) -> None:
+    """``! command`` never ends a script of ``set -e``: it would check nothing."""
+    statements = re.split(r"[;\n]", path.read_text("utf-8"))
+    assert [line for line in statements if line.strip().startswith("! ")] == []
