@@ -51,6 +51,8 @@ class Connection(ConnectionBase):
 
     transport = "hostmend.hardening.chroot"
     has_pipelining = True
+    # Who is in it is root already, so that becoming root needs no sudo.
+    default_user = "root"
 
     def _connect(self) -> Connection:
         if self._connected:
