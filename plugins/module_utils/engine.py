@@ -42,8 +42,14 @@ MOST_MEMORY = 1024 * 1024 * 1024
 WORKERS = 3
 #: Seconds after its time that a detector ends itself, should nobody be there any more to end it.
 GRACE = 5
+
+
+def _nothing() -> None:
+    """Do nothing, where Python has nothing to do it with."""
+
+
 # Since Python 3.7.
-FREEZE, UNFREEZE = getattr(gc, "freeze", None), getattr(gc, "unfreeze", None)
+FREEZE, UNFREEZE = getattr(gc, "freeze", _nothing), getattr(gc, "unfreeze", _nothing)
 
 
 def where(error: BaseException) -> str:
@@ -199,8 +205,7 @@ def _carry_out(host: Any, works: Sequence[_Work], until: float) -> None:
     """Have all works done by a few processes, each work until its time is up."""
     waiting = list(range(len(works)))
     workers: List[_Worker] = []
-    if FREEZE:
-        FREEZE()  # what all share is not copied because of the collector's notes
+    FREEZE()  # what all share is not copied because of the collector's notes
     try:
         with selectors.DefaultSelector() as selector:
             while waiting or any(worker.work is not None for worker in workers):
@@ -217,8 +222,7 @@ def _carry_out(host: Any, works: Sequence[_Work], until: float) -> None:
     finally:
         for worker in workers:
             worker.end()
-        if UNFREEZE:
-            UNFREEZE()
+        UNFREEZE()
 
 
 def _hand_out(host: Any, works: Sequence[_Work], waiting: List[int], workers: List[_Worker],

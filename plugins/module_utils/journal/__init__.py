@@ -7,4 +7,3 @@
 Standard library only, and nothing of Ansible's: the same files, zipped, are the program that
 restores a host when the controller no longer can.
 """
-

@@ -104,8 +104,8 @@ def _exactly(connection, count, deadline):
 def announce(connection):
     """Say who is calling, as a balancer does to a server that takes the PROXY protocol: this host itself."""
     here, there = connection.getsockname(), connection.getpeername()
-    connection.sendall(("PROXY TCP%d %s %s %d %d\r\n" % (6 if connection.family == socket.AF_INET6 else 4, here[0], there[0],
-                                                        here[1], there[1])).encode("ascii"))
+    version = 6 if connection.family == socket.AF_INET6 else 4
+    connection.sendall(("PROXY TCP%d %s %s %d %d\r\n" % (version, here[0], there[0], here[1], there[1])).encode("ascii"))
 
 
 def start_tls(connection, kind, deadline):

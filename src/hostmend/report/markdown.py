@@ -24,10 +24,11 @@ def render(report: Mapping[str, Any]) -> str:
     grades = ", ".join(f"{counts[name]} {name}" for name in GRADES if counts.get(name))
     status = summary["status"]
     hosts = f"{len(report['hosts'])} host{'' if len(report['hosts']) == 1 else 's'}"
+    looked = coverage.sentence(report)
     lines = [
         f"# hostmend {_text(report['run']['mode'] or '')}: {score}".replace("  ", " "),
         "",
-        *([_text(looked), ""] if (looked := coverage.sentence(report)) else []),
+        *([_text(looked), ""] if looked else []),
         f"{status['open']} open{f' ({grades})' if grades else ''}, {status['unknown']} unknown, "
         f"{status['waived']} waived, {status['passed']} passed on {hosts}. "
         f"Run {_text(report['run']['id'] or '')}, {_text(report['run']['started'] or '')}.",

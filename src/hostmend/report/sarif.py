@@ -44,6 +44,7 @@ def render(report: Mapping[str, Any]) -> str:
     driver: dict[str, Any] = {"name": "hostmend", "informationUri": HOME, "rules": list(rules.values())}
     if run["version"]:
         driver["version"] = visible(run["version"])
+    looked = coverage.sentence(report)
     made = {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -53,7 +54,7 @@ def render(report: Mapping[str, Any]) -> str:
                 "automationDetails": {"id": f"hostmend/{visible(run['id'])}"},
                 "invocations": [_invocation(report)],
                 "columnKind": "unicodeCodePoints",
-                **({"properties": {"coverage": looked}} if (looked := coverage.sentence(report)) else {}),
+                **({"properties": {"coverage": looked}} if looked else {}),
                 "results": results,
             }
         ],

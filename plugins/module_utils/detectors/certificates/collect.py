@@ -52,8 +52,7 @@ def collect(host, facts):
         # A service that does not offer TLS serves no certificate, whatever its files name.
         if not told.get("failure", "").startswith("it does not offer TLS"):
             facts["served"].append(dict(one, **told))
-    facts["renewal"] = {"certbot": renewal.certbot(host), "acme_sh": renewal.acme_sh(
-                            host, sorted(facts["files"])),
+    facts["renewal"] = {"certbot": renewal.certbot(host), "acme_sh": renewal.acme_sh(host, sorted(facts["files"])),
                         "certmonger": renewal.certmonger(host), "registry": registry(host), "timer_unit": timer_unit(host)}
     copies.collect(host, facts)
 

@@ -79,8 +79,9 @@ def _judge_runs(facts, policy):
         return found(NOT_RUNNING, RESOURCE, **more, **parts, reason=sentence(
             "logrotate.nothing_runs_it", "neither a timer nor cron runs logrotate"))
     if by_timer and facts["service"].get("masked"):
-        return found(NOT_RUNNING, RESOURCE, reason=sentence(
-            "logrotate.service_masked", "logrotate.timer is on, but logrotate.service, which it starts, is masked"),
+        masked = sentence("logrotate.service_masked",
+                          "logrotate.timer is on, but logrotate.service, which it starts, is masked")
+        return found(NOT_RUNNING, RESOURCE, reason=masked,
                      effective=parts["effective"] if facts["live"] else None,
                      persistent=dict(parts["persistent"], masked=["logrotate.service"]))
     if by_timer and facts["service"].get("command"):
