@@ -46,15 +46,18 @@ class Instance(NamedTuple):
 
     @property
     def port(self) -> str:
-        """Its first port, or the name of its socket: what its password is kept by."""
+        """Its lowest port, or the name of its socket: what its password is kept by."""
         return label(self.listeners)
 
 
 def label(listeners: List[str]) -> str:
-    """Return the first port of some addresses, or the name of the first socket."""
-    for each in listeners:
-        if not each.startswith(("/", "@")):
-            return each.rpartition(":")[2]
+    """Return the lowest port of some addresses, or the name of the first socket.
+
+    The kernel lists listeners in no order, and the bus of a cluster listens 10000 above the port that clients use.
+    """
+    ports = [each.rpartition(":")[2] for each in listeners if not each.startswith(("/", "@"))]
+    if ports:
+        return min(ports, key=lambda port: (len(port), port))
     return listeners[0].rpartition("/")[2] if listeners else "?"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors import redis
 from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.collect import differences
-from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.facts import Instance
+from ansible_collections.hostmend.hardening.plugins.module_utils.detectors.redis.facts import Instance, label
 from ansible_collections.hostmend.hardening.plugins.module_utils.software.redis import acl, config, protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -267,3 +267,17 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
     assert protocol.probe(address) == "REFUSED"
+
+
+@pytest.mark.parametrize(
+    ("listeners", "expected"),
+    [
+        (["127.0.0.1:17001", "127.0.0.1:7001"], "7001"),
+        (["[::1]:6380", "0.0.0.0:6379", "/run/redis.sock"], "6379"),
+        (["/run/redis/redis.sock"], "redis.sock"),
+        ([], "?"),
+    ],
+)
+def test_an_instance_is_called_by_the_port_of_clients_in_whatever_order_the_kernel_lists_them(listeners, expected):
+    assert label(listeners) == expected
+    assert label(listeners[::-1]) == expected
