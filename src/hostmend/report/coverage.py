@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hostmend import catalog as catalogue
 
+#: Statuses that say nothing was found out.
+UNTOLD = ("unknown", "not_assessed")
 _WORDS = {
     "en": {
         "looked": "Looked at {n} of {all} areas: {names}.",
         "none": "Looked at none of {all} areas.",
+        "unknown": " Nothing could be told of: {names}.",
         "left_out": " Left out here: {names}.",
         "not_covered": " Not looked at by this version: {names}.",
         "between": ", ",
@@ -18,6 +21,7 @@ _WORDS = {
     "zh_TW": {
         "looked": "已檢視 {all} 個領域中的 {n} 個\uff1a{names}。",
         "none": "{all} 個領域皆未檢視。",
+        "unknown": "無法判斷\uff1a{names}。",
         "left_out": "本次略過\uff1a{names}。",
         "not_covered": "此版本不檢視\uff1a{names}。",
         "between": "、",
@@ -25,18 +29,21 @@ _WORDS = {
 }
 
 
-def of(classes: Iterable[str], catalog: catalogue.Catalog) -> dict[str, Any] | None:
+def of(classes: Mapping[str, Mapping[str, int]], catalog: catalogue.Catalog) -> dict[str, Any] | None:
     """Return the areas that a report has looked at, those left out of it, and those that this version does not cover.
 
-    :param classes: the classes that the report has findings of.
-    :return: ``areas`` (how many there are), ``looked_at``, ``left_out``, ``not_covered``; None where no areas are known.
+    :param classes: for each class that the report has findings of, how many of each status.
+    :return: ``areas`` (how many there are), ``looked_at``, ``unknown`` (no check of it could be made on any host),
+        ``left_out``, ``not_covered``; None where no areas are known.
     """
     if not catalog.areas:
         return None
     seen = set(classes)
+    judged = {name for name, counts in classes.items() if any(counts[one] for one in counts if one not in UNTOLD)}
     return {
         "areas": len(catalog.areas),
-        "looked_at": [name for name in catalog.areas if name in seen],
+        "looked_at": [name for name in catalog.areas if name in judged],
+        "unknown": [name for name in catalog.areas if name in seen - judged],
         "left_out": [name for name in catalog.areas if name in catalog.classes and name not in seen],
         "not_covered": [name for name in catalog.areas if name not in catalog.classes],
     }
@@ -60,6 +67,7 @@ def sentence(report: Mapping[str, Any], language: str = "", catalog: catalogue.C
 
     return (
         (part("looked", coverage["looked_at"]) or words["none"].format(all=coverage["areas"]))
+        + part("unknown", coverage.get("unknown") or [])
         + part("left_out", coverage["left_out"])
         + part("not_covered", coverage["not_covered"])
     )

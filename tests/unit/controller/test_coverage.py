@@ -30,7 +30,7 @@ def test_what_was_left_out_is_told_from_what_this_version_does_not_cover(report)
     covered = report["coverage"]
     assert covered["looked_at"] == ["redis", "ports"]
     assert set(covered["left_out"]) == set(catalog.classes) - {"redis", "ports"}
-    assert covered["areas"] == sum(len(covered[part]) for part in ("looked_at", "left_out", "not_covered"))
+    assert covered["areas"] == sum(len(covered[part]) for part in ("looked_at", "unknown", "left_out", "not_covered"))
     assert {"ssh", "passwords"} <= set(covered["not_covered"])
     jsonschema.validate(report, SCHEMA)
 
@@ -57,6 +57,21 @@ def test_a_report_of_an_earlier_version_says_nothing(report):
     earlier = {key: value for key, value in report.items() if key != "coverage"}
     assert coverage.sentence(earlier) == ""
     assert "areas" not in table.text(earlier)
+
+
+def test_an_area_of_which_nothing_could_be_told_was_not_looked_at():
+    findings = [
+        report_data.finding("redis.no_auth", "r", "unknown", reason="timed out"),
+        report_data.finding("ports.exposed", "p", "unknown", reason="needs root"),
+        report_data.finding("ports.undeclared", "p", "passed"),
+    ]
+    report = model.build(report_data.RUN, {"a": {"status": "ok", "findings": findings}}, catalogue.load())
+    assert report["coverage"]["looked_at"] == ["ports"]
+    assert report["coverage"]["unknown"] == ["redis"]
+    jsonschema.validate(report, SCHEMA)
+    assert "Nothing could be told of: redis." in coverage.sentence(report, "en")
+    assert "Nothing could be told of:" in html.render(report)
+    assert "無法判斷" in coverage.sentence(report, "zh_TW")
 
 
 def test_a_host_that_nothing_was_judged_on_counts_for_no_area():
